@@ -1,0 +1,55 @@
+"""Files appear whole or not at all: written to the side, flushed, then renamed."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from anycost.errors import UserError
+
+_EXPLAINED = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+    errno.EACCES: "there is no permission to write there",
+    errno.EPERM: "there is no permission to write there",
+    errno.EROFS: "the file system is read-only",
+}
+
+
+@contextmanager
+def explained_errors(path: Path | str) -> Iterator[None]:
+    """Turn the operating system's write errors into a `UserError` that names `path` and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _EXPLAINED:
+            raise
+        raise UserError(f"cannot write {path}: {_EXPLAINED[error.errno]}") from error
+
+
+@contextmanager
+def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO]:
+    """Open a file beside `path`; rename it to `path` when the block ends, delete it when the block fails.
+
+    A kill at any instant leaves the previous content of `path` whole.
+    """
+    path = Path(path)
+    with explained_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        try:
+            encoding = None if "b" in mode else "utf-8"
+            with os.fdopen(descriptor, mode, encoding=encoding) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(aside, 0o666 & ~umask)
+            os.replace(aside, path)
+        except BaseException:
+            Path(aside).unlink(missing_ok=True)
+            raise
