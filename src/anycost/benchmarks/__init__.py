@@ -1,0 +1,1 @@
+"""Measurements of anycost's own speed, and the plain definitions that they compare with."""
