@@ -1,0 +1,1 @@
+"""What an architecture costs: multiply-adds in two conventions, parameters, latency."""
