@@ -13,7 +13,7 @@ def median_latency_ms(
     repeats: int = 10,
     device: torch.device | str = "cpu",
 ) -> float:
-    """Median milliseconds of `call()` after `warmup` unmeasured calls; waits for a CUDA `device` around each call.
+    """Median milliseconds of `call()` after `warmup` unmeasured calls; a CUDA `device` is waited for.
 
     The median, because a busy machine only ever adds time, in bursts.
     """

@@ -1,4 +1,4 @@
-"""Closed-form prices of a sub-generator [Anycost, Sec. 4.3]: multiply-adds in two conventions, and parameters.
+"""Closed-form prices of a sub-generator [Anycost, Sec. 4.3]: multiply-adds in two conventions, parameters.
 
 Pure Python: a search prices millions of candidates. Only executed layers count, batch size 1.
 """
@@ -23,7 +23,7 @@ class Price:
 
 @dataclass(frozen=True)
 class _Layer:
-    """One executed modulated convolution; `full_inputs` is the width of its modulation in the shared weights."""
+    """One executed modulated convolution; `full_inputs` is its width in the shared weights."""
 
     kind: str  # "plain", "up" or "rgb"
     inputs: int
@@ -52,8 +52,8 @@ def macs(
 ) -> int:
     """True multiply-adds: convolutions, mapping and modulation.
 
-    An up-convolution counts at its input's resolution, where a transposed convolution works. The modulations count at
-    full width, as in the shared generator; in an extracted one they are smaller (below 0.1 % of the whole).
+    An up-convolution counts at its input's resolution, where a transposed convolution works. The modulations
+    count at full width, as in the shared generator; an extracted one saves a part of them (below 0.1 %).
     """
     layers = list(_layers(space, architecture))
     convolutions = sum(
@@ -66,9 +66,9 @@ def macs(
 def macs_paper(
     space: ArchitectureSpace, architecture: Architecture, latent_dim: int = 512, mapping_layers: int = 8
 ) -> int:
-    """Multiply-adds in the convention of every published Anycost figure (torchprofile 0.0.2 on the official model).
+    """Multiply-adds in the convention of all published Anycost figures (torchprofile 0.0.2, official model).
 
-    It counts up-convolutions at their output's size, blurs, and all element-wise products: about twice `macs`.
+    Up-convolutions count at their output's size; blurs and all element-wise products count: about 2 `macs`.
     """
     layers = list(_layers(space, architecture))
     convolutions = sum(layer.weights * (layer.resolution + (layer.kind == "up")) ** 2 for layer in layers)
@@ -89,7 +89,7 @@ def macs_paper(
 def parameters(
     space: ArchitectureSpace, architecture: Architecture, latent_dim: int = 512, mapping_layers: int = 8
 ) -> int:
-    """Trainable parameters of the extracted stand-alone generator, where everything is sliced to what is executed."""
+    """Trainable parameters of the extracted stand-alone generator: everything sliced to what is executed."""
     mapping = mapping_layers * latent_dim * (latent_dim + 1)
     constant = 16 * architecture.channels[0]
     synthesis = sum(
@@ -117,7 +117,7 @@ def _linear(layers: list[_Layer], latent_dim: int, mapping_layers: int) -> int:
 
 
 def _elementwise(layers: list[_Layer], latent_dim: int, mapping_layers: int) -> int:
-    """Products that torchprofile counts one by one: normalisation, weight scaling, modulation, noise, gains."""
+    """Products that torchprofile counts: normalisation, weight scaling, modulation, noise, gains."""
     total = latent_dim + mapping_layers * (latent_dim**2 + 2 * latent_dim)
     for layer in layers:
         scalings = 2 if layer.kind == "rgb" else 3  # scale, modulate and, but for RGB, demodulate
