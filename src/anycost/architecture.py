@@ -159,9 +159,11 @@ class ArchitectureSpace:
         return self._make(counts, self._nearest_ratios(counts), architecture.resolution)
 
     def _make(self, channels: tuple[int, ...], ratios: tuple[float, ...], resolution: int | None) -> Architecture:
-        resolution = resolution or self.resolution
+        resolution = self.resolution if resolution is None else resolution
         if resolution not in _powers_of_two(self.resolution):
             raise UserError(f"resolution {resolution} is not one of {_powers_of_two(self.resolution)}")
+        if min(channels) < 1:
+            raise UserError(f"ratio {min(ratios):g} leaves no channel in a layer of {self.full_channels}")
         return Architecture(resolution, channels, ratios)
 
     def _flexible_count(self, point: int, ratio: float) -> int:
@@ -193,8 +195,8 @@ class ArchitectureSpace:
     def mutate(self, rng: random.Random, architecture: Architecture, rate: float) -> Architecture:
         """Redraw each gene (ratio per point, resolution) with probability `rate`; the result is a flexible one."""
         ratios = [
-            rng.choice(self.allowed_ratios(point)) if rng.random() < rate else self._allowed(point, ratio)
-            for point, ratio in enumerate(self.canonical(architecture).ratios)
+            rng.choice(self.allowed_ratios(point)) if rng.random() < rate else self._gene(point, count)
+            for point, count in enumerate(self.canonical(architecture).channels)
         ]
         resolution = rng.choice(self.resolutions) if rng.random() < rate else architecture.resolution
         return self.from_ratios(ratios, resolution)
@@ -202,32 +204,47 @@ class ArchitectureSpace:
     def crossover(self, rng: random.Random, first: Architecture, second: Architecture) -> Architecture:
         """Take each gene from either parent with equal probability."""
         parents = (self.canonical(first), self.canonical(second))
-        ratios = [self._allowed(point, rng.choice(parents).ratios[point]) for point in range(self.num_points)]
+        ratios = [self._gene(point, rng.choice(parents).channels[point]) for point in range(self.num_points)]
         return self.from_ratios(ratios, rng.choice(parents).resolution)
 
-    def _allowed(self, point: int, ratio: float) -> float:
-        return min(self.allowed_ratios(point), key=lambda allowed: abs(allowed - ratio))
+    def _gene(self, point: int, count: int) -> float:
+        """The allowed ratio whose count is nearest; rounding may move a count towards another ratio's."""
+        ratios = self.allowed_ratios(point)
+        return min(ratios, key=lambda ratio: abs(self._flexible_count(point, ratio) - count))
 
     # ---- counting
 
-    def _choices(self, mode: str, resolution: int) -> list[tuple[int, ...]]:
-        executed = num_points(resolution)
+    def _points(self, resolution: int) -> list[list[int]]:
+        """Per executed point, the distinct counts of the flexible mode."""
+        return [
+            sorted({self._flexible_count(point, ratio) for ratio in self.allowed_ratios(point)})
+            for point in range(num_points(resolution))
+        ]
+
+    def _extra(self, mode: str, resolution: int) -> set[tuple[int, ...]]:
+        """Counts that `mode` draws as uniform networks and that are not in its flexible product."""
+        if mode not in MODES:
+            raise UserError(f"mode={mode} is not one of {', '.join(MODES)}")
+        ratios = {"uniform": self.ratios, "flexible": (), "sandwich": self.ratios[:1]}[mode]
+        uniform = {self.uniform(ratio, resolution).key[1] for ratio in ratios}
         if mode == "uniform":
-            return sorted({self.uniform(ratio, resolution).channels[:executed] for ratio in self.ratios})
-        per_point = [sorted({self._flexible_count(p, r) for r in self.allowed_ratios(p)}) for p in range(executed)]
-        return list(itertools.product(*per_point))
+            return uniform
+        points = self._points(resolution)
+        return {key for key in uniform if any(count not in at for count, at in zip(key, points, strict=True))}
 
     def count(self, mode: str = "flexible") -> int:
         """Distinct architectures (by what is executed) over the trained resolutions."""
-        if mode == "uniform":
-            return sum(len(self._choices(mode, resolution)) for resolution in self.resolutions)
-        per_point = [len({self._flexible_count(p, r) for r in self.allowed_ratios(p)}) for p in range(self.num_points)]
-        return sum(math.prod(per_point[: num_points(resolution)]) for resolution in self.resolutions)
+        product = 0 if mode == "uniform" else 1
+        return sum(
+            len(self._extra(mode, resolution)) + product * math.prod(map(len, self._points(resolution)))
+            for resolution in self.resolutions
+        )
 
     def enumerate(self, mode: str = "flexible") -> Iterator[Architecture]:
         """Every distinct architecture, canonical, from the lowest resolution up."""
         for resolution in self.resolutions:
-            for executed in self._choices(mode, resolution):
+            product = () if mode == "uniform" else itertools.product(*self._points(resolution))
+            for executed in itertools.chain(sorted(self._extra(mode, resolution)), product):
                 yield self.canonical(self.from_channels(executed + self.full_channels[len(executed) :], resolution))
 
     # ---- for the discriminator
@@ -278,7 +295,7 @@ class ArchitectureSpace:
             raise UserError(f"architecture file {path} cannot be read: {error.strerror}") from error
         except ValueError as error:
             raise UserError(f"architecture file {path} is not JSON: {error}") from error
-        if not isinstance(content, dict):
+        if not isinstance(content, dict) or not content:
             raise UserError(f"architecture file {path} holds no architecture: its content is not an object")
         entries = {path.stem: content} if "channels" in content else content
         if name and name not in entries:
@@ -286,9 +303,19 @@ class ArchitectureSpace:
         return {key: self._from_entry(path, entries[key]) for key in ([name] if name else entries)}
 
     def _from_entry(self, path: Path, entry: Any) -> Architecture:
-        if not isinstance(entry, dict) or "channels" not in entry:
-            raise UserError(f"architecture file {path} has an entry without channels: {entry}")
+        if not isinstance(entry, dict) or not _is_list_of(int, entry.get("channels")):
+            raise UserError(f"architecture file {path} has an entry without channel counts: {entry}")
         architecture = self.from_channels(entry["channels"], entry.get("resolution", entry.get("res")))
-        if "ratios" in entry:
-            return Architecture(architecture.resolution, architecture.channels, tuple(entry["ratios"]))
-        return architecture
+        if "ratios" not in entry:
+            return architecture
+        ratios = entry["ratios"]
+        if not _is_list_of(float, ratios) or len(ratios) != self.num_points or set(ratios) - set(self.ratios):
+            raise UserError(
+                f"architecture file {path} has the ratios {ratios}; it needs {self.num_points} out of {self.ratios}"
+            )
+        return Architecture(architecture.resolution, architecture.channels, tuple(map(float, ratios)))
+
+
+def _is_list_of(kind: type, value: Any) -> bool:
+    numbers = (int, float) if kind is float else kind
+    return isinstance(value, list) and all(isinstance(item, numbers) for item in value)

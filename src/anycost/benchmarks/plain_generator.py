@@ -124,7 +124,7 @@ class PlainGenerator(nn.Module):
         return codes
 
     def noises(self, batch: int, noise: str | Sequence[Tensor]) -> Sequence[Tensor]:
-        """One map per styled convolution: its buffer ("fixed"), fresh ones per sample ("random"), or as given."""
+        """A map per styled convolution: its buffer ("fixed"), new ones per sample ("random"), or as given."""
         if not isinstance(noise, str):
             return noise
         buffers = [self.get_buffer(f"layers.{p}.noise") for p in range(len(self.layers))]

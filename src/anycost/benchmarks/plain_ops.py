@@ -16,7 +16,7 @@ def channels_at(resolution: int, multiplier: float, channel_cap: int) -> int:
 
 
 def fir(x: Tensor, gain: float, pad: tuple[int, int]) -> Tensor:
-    """Filter channels with [1,3,3,1] x [1,3,3,1] / 64 times `gain`; `pad` zeros (before, after) on both axes."""
+    """Filter with [1,3,3,1] x [1,3,3,1] / 64 times `gain`; `pad` is (before, after) on both axes, zeros."""
     line = x.new_tensor([1.0, 3.0, 3.0, 1.0])
     kernel = torch.outer(line, line) * (gain / 64)
     channels = x.shape[1]
