@@ -1,0 +1,1 @@
+"""Elastic networks in plain PyTorch operators."""
