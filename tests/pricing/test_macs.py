@@ -38,7 +38,7 @@ def test_config_f(resolution: int, ratio: float, convolutions: int, true: int, p
 
 
 def _modulated_inputs(space: ArchitectureSpace, resolution: int) -> int:
-    """Channels that the modulations of the executed layers make: each point feeds the next, odd ones also an RGB."""
+    """Outputs of the executed modulations: each point feeds the next, odd ones also an RGB."""
     full, points = space.full_channels, ArchitectureSpace(resolution=resolution).num_points
     return sum(full[: points - 1]) + sum(full[1:points:2])
 

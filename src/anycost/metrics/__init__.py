@@ -1,0 +1,1 @@
+"""Measurements of generators: features, distances between distributions, consistency of architectures."""
