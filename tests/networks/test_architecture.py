@@ -160,8 +160,8 @@ def test_text_forms(text: str, ratio: float, resolution: int) -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "", "half", "0.3", "-0.5", "nan", "inf", "0.5@", "0.5@x", "0.5@48", "0.5@128", "0.5@0", "@32", "0.5@32@32",
-    "missing.json",
+    "", "half", "0.3", "-0.5", "nan", "inf", "0.5@", "0.5@x", "0.5@48", "0.5@128", "0.5@0", "@32",
+    "0.5@32@32", "missing.json",
 ])
 def test_bad_text_is_refused(text: str) -> None:
     with pytest.raises(UserError):

@@ -95,7 +95,7 @@ class PlainDiscriminator(nn.Module):
             for r in sides})
         self.final_conv = Conv(width[4] + 1, width[4], 3)
         self.final_dense = Dense(width[4] * 16, width[4])
-        self.logit = Dense(width[4], 1, bias=1.0)
+        self.logit = Dense(width[4], 1)
 
     def load_from(self, discriminator: nn.Module) -> None:
         """Copy the weights of an `anycost.networks.Discriminator` of the same shape."""
