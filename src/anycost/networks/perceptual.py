@@ -1,0 +1,95 @@
+"""Perceptual distances between images: LPIPS-VGG, and the one of the embedded network that needs no download."""
+
+import warnings
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anycost.errors import UserError
+from anycost.networks.published import VGG16
+
+if TYPE_CHECKING:
+    from anycost.networks.embedded import EmbeddedNetwork
+
+NAMES = ("lpips", "embedded")
+_LARGEST, _SMALLEST = 256, 16  # LPIPS is used at 256 px at most; below 16 px VGG's last layers have no pixel
+
+
+def perceptual_distance(name: str, align_corners: bool = False) -> "PerceptualDistance":
+    """The distance called `lpips` or `embedded`; frozen. `align_corners` resizes as the official code does.
+
+    Raises `UserError` when LPIPS's backbone can neither be found nor downloaded.
+    """
+    if name == "lpips":
+        network: nn.Module = _lpips_vgg()
+    elif name == "embedded":
+        from anycost.networks.embedded import EmbeddedNetwork
+
+        network = FeatureDistance(EmbeddedNetwork.shipped())
+    else:
+        raise UserError(f"perceptual={name} is not one of {', '.join(NAMES)}")
+    return PerceptualDistance(network, align_corners)
+
+
+class PerceptualDistance(nn.Module):
+    """`distance(x, y) -> [B]` for images `[B, 3, r, r]` in [-1, 1]; differentiable, its network is frozen.
+
+    What lies outside the range is clamped. Pictures above 256 px are resized to 256, antialiased, or with aligned
+    corners; those below 16 px are enlarged to 16.
+    """
+
+    def __init__(self, network: nn.Module, align_corners: bool = False) -> None:
+        super().__init__()
+        self.network = network.requires_grad_(False).eval()
+        self.align_corners = align_corners
+
+    def train(self, mode: bool = True) -> "PerceptualDistance":
+        """Stays in evaluation mode inside any training module."""
+        return super().train(False)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.network(self._prepared(x), self._prepared(y)).flatten()
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        images = images.clamp(-1, 1)
+        side = images.shape[-1]
+        if side > _LARGEST and self.align_corners:
+            return F.interpolate(images, size=(_LARGEST, _LARGEST), mode="bilinear", align_corners=True)
+        if side > _LARGEST or side < _SMALLEST:
+            size = min(max(side, _SMALLEST), _LARGEST)
+            return F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+        return images
+
+
+class FeatureDistance(nn.Module):
+    """LPIPS's form without learned weights: per layer the squared difference of unit-length feature vectors.
+
+    `network.features(x)` gives `[B, C, h, w]` tensors; the differences are summed over channels, averaged over
+    places and summed over layers: `[B]`.
+    """
+
+    def __init__(self, network: "EmbeddedNetwork") -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        pairs = zip(self.network.features(x), self.network.features(y), strict=True)
+        layers = [(_unit(first) - _unit(second)).square().sum(1).mean((1, 2)) for first, second in pairs]
+        return torch.stack(layers).sum(0)
+
+
+def _unit(features: Tensor) -> Tensor:
+    # The epsilon under the root keeps the gradient finite where all features are zero.
+    features = features.float()
+    return features * torch.rsqrt(features.square().sum(1, keepdim=True) + 1e-10)
+
+
+def _lpips_vgg() -> nn.Module:
+    VGG16.find()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # lpips calls torchvision by its old arguments
+        import lpips
+
+        return lpips.LPIPS(net="vgg", verbose=False)

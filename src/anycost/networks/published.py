@@ -1,0 +1,96 @@
+"""Published weights of networks that judge images: found in the usual cache, downloaded on first use, or explained."""
+
+import hashlib
+import os
+import socket
+import urllib.error
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from anycost.errors import UserError
+
+_CONNECT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """One file that others publish.
+
+    `offline_choice` is the option that does without it; `variable` is an environment variable that may name the
+    file, which is otherwise looked for in PyTorch's hub cache.
+    """
+
+    title: str
+    address: str
+    sha256_prefix: str
+    offline_choice: str
+    variable: str | None = None
+
+    @property
+    def file(self) -> str:
+        return self.address.rpartition("/")[2]
+
+    def find(self) -> Path:
+        """The checked file; downloaded into the hub cache if it is not there.
+
+        Raises `UserError` with the file, its address, its place, its hash and the offline choice.
+        """
+        given = os.environ.get(self.variable) if self.variable else None
+        path = Path(given).expanduser() if given else Path(torch.hub.get_dir()) / "checkpoints" / self.file
+        if not path.is_file():
+            if given:
+                raise UserError(f"{self.variable}={given} is not a file. {self._remedy(path)}")
+            self._download(path)
+        if not _sha256(path).startswith(self.sha256_prefix):
+            raise UserError(f"{path} is damaged or another file: its sha256 does not fit. {self._remedy(path)}")
+        return path
+
+    def _download(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with _time_limit():
+                torch.hub.download_url_to_file(self.address, str(path), self.sha256_prefix)
+        except (OSError, urllib.error.URLError, RuntimeError) as error:
+            raise UserError(f"{self.title} cannot be downloaded ({error}). {self._remedy(path)}") from error
+
+    def _remedy(self, path: Path) -> str:
+        return (
+            f"Put {self.file} from {self.address} (sha256 {self.sha256_prefix}...) at {path}, "
+            f"or choose {self.offline_choice}, which needs no download and gives numbers of another name"
+        )
+
+
+INCEPTION = PublishedWeights(
+    title="Inception v3 (TensorFlow 2015)",
+    address="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+    "weights-inception-2015-12-05-6726825d.pth",
+    sha256_prefix="6726825d",
+    offline_choice="metrics.features=embedded",
+    variable="ANYCOST_INCEPTION",
+)
+VGG16 = PublishedWeights(
+    title="VGG-16 (torchvision, ImageNet)",
+    address="https://download.pytorch.org/models/vgg16-397923af.pth",
+    sha256_prefix="397923af",
+    offline_choice="perceptual=embedded (stage.consistency.perceptual, metrics.perceptual)",
+)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _time_limit() -> Iterator[None]:
+    """torch.hub sets no time limit, and a network that drops packets would hold the command for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_CONNECT_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
