@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from anycost.errors import UserError
@@ -50,6 +51,7 @@ def carry_over(source: Mapping[str, Tensor], target: nn.Module) -> CarryOver:
     if missing:
         raise UserError(f"the weights do not fit the model: {_heads(missing)} are missing; check data.resolution=")
     copied = [name for name in own if name in source]
-    for name in copied:
-        own[name].copy_(source[name])
+    with torch.no_grad():
+        for name in copied:
+            own[name].copy_(source[name])
     return CarryOver(copied, fresh, [name for name in source if name not in own])

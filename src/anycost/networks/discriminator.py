@@ -1,4 +1,4 @@
-"""The discriminator in its three forms: single, multi-resolution, conditioned on the architecture [Anycost, Sec. 3.1-3.2].
+"""The discriminator: single, multi-resolution, or conditioned on the architecture [Anycost, Sec. 3.1-3.2].
 
 All three share their state-dict names, so weights carry over by name (see `carry_over.py`).
 """
@@ -128,13 +128,13 @@ class Discriminator(nn.Module):
         )
         self.resolutions = sorted(channels)[-num_resolutions:]
         if self.resolutions[0] < 8 <= space.resolution:
-            raise UserError(f"num_resolutions={num_resolutions} reaches below 8 px, where the discriminator has no block")
+            raise UserError(
+                f"num_resolutions={num_resolutions} reaches below 8 px, where the discriminator has no block"
+            )
         self.from_rgb = nn.ModuleDict({str(r): EqualConv(3, channels[r], 1) for r in self.resolutions})
         self.blocks = nn.ModuleDict(
             {
-                str(r): ResBlock(
-                    channels[r], channels[r // 2], self.code_length if r in CONDITIONED_RESOLUTIONS else 0
-                )
+                str(r): ResBlock(channels[r], channels[r // 2], self.code_length if r in CONDITIONED_RESOLUTIONS else 0)
                 for r in sorted(channels, reverse=True)
                 if r > 4
             }

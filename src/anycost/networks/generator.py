@@ -5,10 +5,10 @@ two threads.
 """
 
 import math
+import operator
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -61,7 +61,9 @@ class Generator(nn.Module):
         self.constant = nn.Parameter(torch.randn(1, channels[0], 4, 4))
         # Layer `point` makes channel point `point + 1`; odd ones are up-convolutions.
         self.layers = nn.ModuleList(
-            StyledConv(channels[point], channels[point + 1], space.point_resolution(point + 1), latent_dim, point % 2 == 1)
+            StyledConv(
+                channels[point], channels[point + 1], space.point_resolution(point + 1), latent_dim, point % 2 == 1
+            )
             for point in range(len(channels) - 1)
         )
         self.to_rgb = nn.ModuleList(ToRGB(count, latent_dim) for count in channels[1::2])
@@ -181,8 +183,13 @@ class Generator(nn.Module):
 
     def _wanted(self, architecture: Architecture, resolutions: Sequence[int] | None) -> list[int]:
         exists = [4 << j for j in range(len(self.to_rgb))]
-        if architecture.resolution not in exists or len(architecture.channels) != self.num_styles:
-            raise UserError(f"architecture {architecture} does not fit a generator of {self.space.resolution} px")
+        full = self.space.full_channels
+        fits = len(architecture.channels) == len(full) and all(map(operator.le, architecture.channels, full))
+        if architecture.resolution not in exists or not fits:
+            raise UserError(
+                f"the architecture of {architecture.resolution} px with channels {architecture.channels} does not fit "
+                f"a generator of {self.space.resolution} px with channels {full}"
+            )
         available = [r for r in exists if r <= architecture.resolution]
         unknown = set(resolutions or ()) - set(available)
         if unknown:
@@ -207,14 +214,26 @@ class Generator(nn.Module):
         raise AssertionError("the highest wanted resolution is one of the levels")
 
     def _run(
-        self, level: int, x: Tensor, rgb: Tensor | None, w_plus: Tensor, noises: Sequence[Tensor], channels: Sequence[int]
+        self,
+        level: int,
+        x: Tensor,
+        rgb: Tensor | None,
+        w_plus: Tensor,
+        noises: Sequence[Tensor],
+        channels: Sequence[int],
     ) -> tuple[Tensor, Tensor]:
         if self.checkpointing and torch.is_grad_enabled() and level:
             return checkpoint(self._block, level, x, rgb, w_plus, noises, channels, use_reentrant=False)
         return self._block(level, x, rgb, w_plus, noises, channels)
 
     def _block(
-        self, level: int, x: Tensor, rgb: Tensor | None, w_plus: Tensor, noises: Sequence[Tensor], channels: Sequence[int]
+        self,
+        level: int,
+        x: Tensor,
+        rgb: Tensor | None,
+        w_plus: Tensor,
+        noises: Sequence[Tensor],
+        channels: Sequence[int],
     ) -> tuple[Tensor, Tensor]:
         # toRGB of a level and the up-convolution of the next share a style: W+ index 2 level + 1.
         for point in range(max(2 * level - 1, 0), 2 * level + 1):

@@ -1,0 +1,40 @@
+"""Stage 3: adaptive channels, the discriminator told which [Anycost, Sec. 3.2]."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from anycost.configuration.schema import AdaChConfig, TrainConfig
+from anycost.networks.sorting import sort_channels
+from anycost.stages.base import AdversarialStage
+from anycost.stages.planning import Planner, sampled_architecture
+from anycost.stages.spaces import model_space
+
+
+class AdaChStage(AdversarialStage):
+    """Sub-generators of sampled widths and resolutions share the weights, most important channels first."""
+
+    def __init__(self, config: TrainConfig, rank: int = 0) -> None:
+        options = config.stage
+        assert isinstance(options, AdaChConfig)
+        space = model_space(config.model, options.num_resolutions, options)
+        super().__init__(config, space, options.num_resolutions, options.conditioned_discriminator)
+        self.planner = Planner(
+            seed=config.seed,
+            sampler=sampled_architecture(space, options.mode),
+            resolutions=self.resolutions,
+            num_sampled=options.sampled_resolutions,
+            num_styles=space.num_points,
+            mixing_probability=options.mixing_probability,
+            rank=rank if options.per_rank_architecture else 0,
+        )
+        self.add_consistency(options.consistency)
+
+    def initialise(self, weights: Mapping[str, Tensor]) -> str:
+        """Carry over, then sort channels by importance; the teacher, of the same function, stays as it was."""
+        report = super().initialise(weights)
+        if self.config.stage.sort_channels:
+            sort_channels(self.generator, seed=self.seed)
+            self.ema.load_state_dict(self.generator.state_dict())
+            report += "; channels sorted by importance"
+        return report

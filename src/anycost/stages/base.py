@@ -1,0 +1,283 @@
+"""The adversarial stage: state and phases that all three stages of Anycost share.
+
+A step reads discriminator, r1, generator, path length; each phase zeroes, accumulates over micro-batches, averages over
+processes and steps one network. Stages differ by the `Planner`, `Consistency` and `PathLength` that they compose.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from anycost.architecture import Architecture, ArchitectureSpace
+from anycost.configuration.schema import ConsistencyConfig, StageConfig, TrainConfig
+from anycost.data.batches import Batch
+from anycost.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
+from anycost.networks.carry_over import carry_over
+from anycost.networks.discriminator import Discriminator
+from anycost.networks.generator import Generator
+from anycost.randomness import derive_seed
+from anycost.stages.clock import Clock
+from anycost.stages.consistency import Consistency
+from anycost.stages.gradients import FlatGradients
+from anycost.stages.optimizers import build_adam
+from anycost.stages.phases import Phase
+from anycost.stages.planning import LatentDraws, Planner, StepPlan
+from anycost.stages.regularisers import PathLength
+
+Scalars = dict[str, Tensor]
+
+
+class AdversarialStage(pl.LightningModule):
+    """Generator, discriminator, averaged generator, clock, and the phases of a step.
+
+    Subclasses build `space`, `planner` and the discriminator's form, and may add `consistency` and `path_length`.
+    """
+
+    planner: Planner
+
+    def __init__(self, config: TrainConfig, space: ArchitectureSpace, num_resolutions: int, conditioned: bool) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.config, self.options, self.space = config, _adversarial(config.stage), space
+        self.clock = Clock(config.data.batch_size)
+        self.total_images = max(int(self.options.kimg * 1000) // self.clock.batch_size, 1) * self.clock.batch_size
+        model = config.model
+        # The networks' initial weights and noise maps are a function of the seed alone.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(config.seed, "networks"))
+            self.generator = Generator(space, model.latent_dim, model.mapping_layers, model.checkpointing)
+            self.discriminator = Discriminator(space, num_resolutions, conditioned, model.checkpointing)
+        self.ema = copy.deepcopy(self.generator).requires_grad_(False)
+        self.draws = LatentDraws(config.seed, model.latent_dim)
+        self.teacher: Generator | None = None
+        self.consistency: Consistency | None = None
+        self.path_length: PathLength | None = None
+        self.values: dict[str, float] = {}
+        self.restored_optimizers: dict[str, Any] = {}
+
+    def add_consistency(self, options: ConsistencyConfig) -> None:
+        """Compose the consistency loss (Eq. 5) where its weight is not 0."""
+        if options.weight:
+            if options.target == "teacher":
+                self.teacher = copy.deepcopy(self.generator).requires_grad_(False)
+            self.consistency = Consistency(options, self.teacher, self.config.data.filter)
+
+    def initialise(self, weights: Mapping[str, Tensor]) -> str:
+        """Carry over `generator.*` and `discriminator.*` of an earlier stage; returns one line that says what.
+
+        The averaged generator and the frozen teacher start as the generator does.
+        """
+        lines = []
+        for name in ("generator", "discriminator"):
+            part = {key.removeprefix(f"{name}."): x for key, x in weights.items() if key.startswith(f"{name}.")}
+            if part or name == "generator":
+                lines.append(f"{name}: {carry_over(part, getattr(self, name))}")
+            else:
+                lines.append(f"{name}: none in the file, stays fresh")
+        for copied in (self.ema, self.teacher):
+            if copied is not None:
+                copied.load_state_dict(self.generator.state_dict())
+        return "; ".join(lines)
+
+    # ---- what others ask of a stage
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        """Resolutions of the images that the stage trains on, ascending."""
+        return tuple(self.discriminator.resolutions)
+
+    @property
+    def seed(self) -> int:
+        return self.config.seed
+
+    def evaluation_generator(self) -> Generator:
+        """The generator that samples and metrics come from: the averaged one where there is one."""
+        return self.ema if self.config.callbacks.ema.enabled else self.generator
+
+    def log_values(self, values: dict[str, float]) -> None:
+        """Send values to all loggers, on the x-axis of images seen."""
+        if self.trainer.is_global_zero:
+            for logger in self.trainer.loggers:
+                logger.log_metrics(values, step=self.clock.images)
+
+    # ---- Lightning
+
+    def on_fit_start(self) -> None:
+        if self.consistency is not None:
+            self.consistency.to(self.device, self.generator.constant.dtype)
+        self.flat = {
+            "generator": FlatGradients(list(self.generator.parameters())),
+            "discriminator": FlatGradients(list(self.discriminator.parameters())),
+        }
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        options = self.options.optimizer
+        r1 = self.options.r1.every if self.options.r1.gamma else None
+        length = self.path_length.config.every if self.path_length is not None else None
+        self.adam = {
+            "generator": build_adam(options, list(self.generator.parameters()), lazy_every=length),
+            "discriminator": build_adam(options, list(self.discriminator.parameters()), lazy_every=r1),
+        }
+        for name, state in self.restored_optimizers.items():
+            self.adam[name].load_state_dict(state)
+        return list(self.adam.values())
+
+    def training_step(self, batch: Batch, batch_index: int) -> None:
+        """One step: the phases that are due, then the clock."""
+        self.values = {}
+        shares = self._shares(batch)
+        plan = self.planner.plan(self.clock.images)
+        self.discriminator_phase(plan, shares)
+        if self.options.r1.gamma and self.clock.due(self.options.r1.every):
+            self.r1_phase(plan, shares)
+        self.generator_phase(plan, shares)
+        if self.path_length is not None and self.clock.due(self.path_length.config.every):
+            self.path_length_phase(shares)
+        self.clock.advance()
+
+    # ---- phases
+
+    def discriminator_phase(self, plan: StepPlan, shares: Sequence[Batch]) -> None:
+        """Logistic loss of reals and fakes, summed over the sampled resolutions."""
+        resolutions = plan.discriminator_resolutions
+        fake_code, real_code = self._code(plan.fake_architecture), self._code(plan.real_architecture)
+        with Phase(self, "discriminator", len(shares), "discriminator") as phase:
+            for share in shares:
+                with torch.no_grad():
+                    fakes = self._render("d", share, plan.fake_architecture, plan.discriminator_cutoff, resolutions)
+                reals = [(self._real(share, r), real_code) for r in resolutions]
+                logits = self.discriminator.score(reals + [(fakes[r], fake_code) for r in resolutions])
+                pairs = list(zip(logits[: len(resolutions)], logits[len(resolutions) :], strict=True))
+                loss = torch.stack([discriminator_loss(real, fake) for real, fake in pairs]).sum()
+                phase.backward(
+                    loss,
+                    {
+                        "train/d_loss": loss,
+                        "train/real_logit": torch.stack([real.mean() for real, _ in pairs]).mean(),
+                        "train/fake_logit": torch.stack([fake.mean() for _, fake in pairs]).mean(),
+                    },
+                )
+
+    def r1_phase(self, plan: StepPlan, shares: Sequence[Batch]) -> None:
+        """R1 on one of the trained resolutions, in full precision: `gamma / 2 * every * penalty`."""
+        options = self.options.r1
+        told = plan.real_architecture if options.architecture == "real" else plan.fake_architecture
+        with Phase(self, "discriminator", len(shares), "r1", full_precision=True) as phase:
+            for share in shares:
+                images = self._real(share, plan.r1_resolution).requires_grad_()
+                penalty = r1_penalty(images, self.discriminator(images, self._code(told)))
+                phase.backward(penalty * (options.gamma / 2 * options.every), {"train/r1": penalty})
+
+    def generator_phase(self, plan: StepPlan, shares: Sequence[Batch]) -> None:
+        """Non-saturating loss summed over the sampled resolutions, plus the consistency with the full generator."""
+        architecture, sampled = plan.generator_architecture, plan.generator_resolutions
+        full = architecture.channels == self.space.full_channels
+        compared = self.consistency.compared(self.resolutions, sampled, full) if self.consistency else ()
+        code = self._code(architecture)
+        with Phase(self, "generator", len(shares), "generator") as phase:
+            for share in shares:
+                needed = sorted({*sampled, *compared})
+                images = self._render("g", share, architecture, plan.generator_cutoff, needed)
+                logits = self.discriminator.score([(images[r], code) for r in sampled])
+                loss = torch.stack([generator_loss(one) for one in logits]).sum()
+                scalars = {"train/g_loss": loss}
+                if self.consistency is not None:
+                    extra, parts = self._consistency_loss(plan, share, images, compared)
+                    loss, scalars = loss + extra, scalars | parts
+                phase.backward(loss, scalars)
+
+    def _consistency_loss(
+        self, plan: StepPlan, share: Batch, images: dict[int, Tensor], compared: Sequence[int]
+    ) -> tuple[Tensor, Scalars]:
+        assert self.consistency is not None
+        if compared:
+            with torch.no_grad():
+                top = self.space.resolution
+                full = self._render("g", share, self.space.full(), plan.generator_cutoff, (top,), self.teacher)
+            pixel, perceptual = self.consistency.loss(images, compared, full[top])
+        else:
+            pixel = perceptual = torch.zeros((), device=self.device)
+        scalars = {"train/consistency_pixel": pixel, "train/consistency_perceptual": perceptual}
+        return self.consistency.config.weight * (pixel + perceptual), scalars
+
+    def path_length_phase(self, shares: Sequence[Batch]) -> None:
+        """Path-length penalty on a part of the batch with latents of its own, in full precision."""
+        assert self.path_length is not None
+        shrink = self.path_length.config.batch_shrink
+        parts = [_first(share, max(len(share["index"]) // shrink, 1)) for share in shares]
+        with Phase(self, "generator", len(parts), "path_length", full_precision=True) as phase:
+            if len(parts) > 1:
+                # The mean over all micro-batches must enter the running mean before the first penalty.
+                means = [self._path_lengths(part, create_graph=False).detach().mean() for part in parts]
+                self.path_length.update(torch.stack(means).mean())
+            for part in parts:
+                lengths = self._path_lengths(part, create_graph=True)
+                if len(parts) == 1:
+                    self.path_length.update(lengths.detach().mean())
+                penalty = self.path_length.penalty(lengths)
+                phase.backward(penalty, {"train/path_penalty": penalty, "train/path_length": lengths.mean()})
+
+    def _path_lengths(self, part: Batch, create_graph: bool) -> Tensor:
+        indices, like = part["index"].tolist(), self.generator.constant
+        z = self.draws.latents("pl", indices, mixing=False, like=like)
+        noises = self.draws.noises("pl", indices, self.generator.noise_shapes(), like)
+        side = self.space.resolution
+        (direction,) = self.draws.noises("pl-direction", indices, [(3, side, side)], like)
+        w_plus = self.generator.styles(z)
+        images = self.generator.synthesize(w_plus, self.space.full(), noises, (side,))[side]
+        return path_lengths(images, w_plus, direction, create_graph)
+
+    # ---- pieces of phases
+
+    def _shares(self, batch: Batch) -> list[Batch]:
+        size = len(batch["index"])
+        micro = min(self.config.trainer.micro_batch or size, size)
+        count = size // micro
+        return [_every(batch, start, count) for start in range(count)]
+
+    def _real(self, share: Batch, resolution: int) -> Tensor:
+        return share["images"][resolution].to(self.generator.constant.dtype) / 127.5 - 1
+
+    def _code(self, architecture: Architecture) -> Tensor | None:
+        if not self.discriminator.conditioned:
+            return None
+        return torch.tensor(self.space.one_hot(architecture), device=self.device, dtype=self.generator.constant.dtype)
+
+    def _render(
+        self,
+        phase: str,
+        share: Batch,
+        architecture: Architecture,
+        cutoff: int | None,
+        resolutions: Sequence[int],
+        generator: Generator | None = None,
+    ) -> dict[int, Tensor]:
+        """Pictures of the phase's own latents and noises: the same for every architecture and generator."""
+        like, indices = self.generator.constant, share["index"].tolist()
+        latents = self.draws.latents(phase, indices, cutoff is not None, like)
+        if phase == "g" and self.options.generator_noise == "batch":
+            indices = [self.clock.images]
+        noises = self.draws.noises(phase, indices, self.generator.noise_shapes(), like)
+        generator = generator or self.generator
+        return generator.pyramid(
+            latents, architecture, mixing_cutoff=cutoff, noise=noises, resolutions=tuple(resolutions)
+        )
+
+
+def _adversarial(options: Any) -> StageConfig:
+    if not isinstance(options, StageConfig):
+        raise TypeError(f"{options} is not the configuration of an adversarial stage")
+    return options
+
+
+def _every(batch: Batch, start: int, count: int) -> Batch:
+    images = {resolution: x[start::count] for resolution, x in batch["images"].items()}
+    return {"index": batch["index"][start::count], "images": images}
+
+
+def _first(share: Batch, size: int) -> Batch:
+    return {"index": share["index"][:size], "images": {}}

@@ -1,0 +1,25 @@
+"""Stage 2: sampling-based training of several output resolutions [Anycost, Sec. 3.1]."""
+
+from anycost.configuration.schema import MultiresConfig, TrainConfig
+from anycost.stages.base import AdversarialStage
+from anycost.stages.planning import Planner, full_architecture
+from anycost.stages.spaces import model_space
+
+
+class MultiresStage(AdversarialStage):
+    """All channels, a few resolutions drawn in each phase, consistency between them."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        options = config.stage
+        assert isinstance(options, MultiresConfig)
+        space = model_space(config.model, options.num_resolutions)
+        super().__init__(config, space, options.num_resolutions, conditioned=False)
+        self.planner = Planner(
+            seed=config.seed,
+            sampler=full_architecture(space),
+            resolutions=self.resolutions,
+            num_sampled=options.sampled_resolutions,
+            num_styles=space.num_points,
+            mixing_probability=options.mixing_probability,
+        )
+        self.add_consistency(options.consistency)
