@@ -1,21 +1,30 @@
 """The typed schema of `train.py`: one dataclass per Hydra group; the `help` metadata feeds the option tables.
 
-OmegaConf rejects `Literal`, so choices are `str` with `choices` metadata, checked in `check()`; `???` marks what
-has no sensible default. Values here are the defaults of the paper; `conf/` holds only what differs.
+OmegaConf rejects `Literal`, so choices are `str` with `choices` metadata, checked in `checks.py`; `???` marks
+what has no sensible default. Values here are the defaults of the paper; `conf/` holds only what differs.
 """
 
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any
-
-from anycost.errors import UserError
 
 MISSING: Any = "???"
 
 
-def option(default: Any, help: str, choices: tuple[str, ...] | None = None, at_least: float | None = None) -> Any:
-    """A documented field. `default` may be a plain value, or a list/dict/dataclass type (copied per instance)."""
-    metadata = {"help": help, "choices": choices, "at_least": at_least}
-    if isinstance(default, type):
+def option(
+    default: Any,
+    help: str,
+    choices: tuple[str, ...] | None = None,
+    at_least: float | None = None,
+    path: bool = False,
+    identity: bool = True,
+) -> Any:
+    """A documented field. `default` is a plain value, a list or dict (copied per instance), or a factory.
+
+    `path` marks names in the file system: any characters are allowed and a leading `~` is expanded.
+    `identity=False` marks what may change when a run continues: it is not part of the run's name.
+    """
+    metadata = {"help": help, "choices": choices, "at_least": at_least, "path": path, "identity": identity}
+    if callable(default):
         return field(default_factory=default, metadata=metadata)
     if isinstance(default, list | dict):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
@@ -24,24 +33,33 @@ def option(default: Any, help: str, choices: tuple[str, ...] | None = None, at_l
 
 @dataclass
 class DataConfig:
+    """The images."""
+
     name: str = option(MISSING, "name of the data set in run folders and tables")
     kind: str = option("faces", "what reads the images", ("faces", "folder", "zip", "lmdb"))
-    path: str | None = option(None, "folder, zip file or LMDB; not used by the embedded faces")
-    subset: str | None = option(None, "folder inside `path`, or a named split of the data set")
+    path: str | None = option(None, "folder, zip file or LMDB; not used by the embedded faces", path=True)
+    subset: str | None = option(None, "folder inside `path`, or a named split of the data set", path=True)
     split: str | None = option(None, "named split of a data set that has one (celeba_hq: train, val, test)")
     resolution: int = option(MISSING, "side of the training images in pixels, a power of two", at_least=8)
-    padding: str = option("crop", "what happens to pictures that are not square",
-                          ("crop", "letterbox", "error"))
-    filter: str = option("bilinear", "resize filter of the pyramid (antialiased)", ("bilinear", "lanczos", "box"))
+    padding: str = option(
+        "crop", "what happens to pictures that are not square", ("crop", "letterbox", "error")
+    )
+    filter: str = option(
+        "bilinear", "resize filter of the pyramid (antialiased)", ("bilinear", "lanczos", "box")
+    )
     mirror: bool = option(True, "flip every second image, the same over the pyramid")
-    size: int | None = option(None, "use only the first `size` images (faces: how many exist; default 70000)", at_least=1)
+    size: int | None = option(
+        None, "use only the first `size` images (faces: how many exist; default 70000)", at_least=1
+    )
     batch_size: int = option(32, "global batch of one step, a multiple of 4", at_least=4)
-    workers: int = option(0, "loader processes per rank", at_least=0)
-    cache: bool = option(False, "keep decoded images in memory after their first use")
+    workers: int = option(0, "loader processes per rank", at_least=0, identity=False)
+    cache: bool = option(False, "keep decoded images in memory after their first use", identity=False)
 
 
 @dataclass
 class ModelConfig:
+    """The generator and the discriminator."""
+
     name: str = option(MISSING, "name of the channel ladder in tables")
     resolution: int = option("${data.resolution}", "full output resolution; follows the data")
     multiplier: float = option(1.0, "channel multiplier m: 1 is config-E, 2 is config-F")
@@ -52,24 +70,63 @@ class ModelConfig:
 
 
 @dataclass
+class ScheduleConfig:
+    """How long each stage trains by default: `conf/stage` takes `kimg` and `ema_kimg` from here."""
+
+    name: str = option(MISSING, "name of the schedule")
+    stylegan2: float = option(MISSING, "length of stage 1 in thousands of images", at_least=0)
+    multires: float = option(MISSING, "length of stage 2 in thousands of images", at_least=0)
+    ada_ch: float = option(MISSING, "length of stage 3 in thousands of images", at_least=0)
+    attributes: float = option(MISSING, "length of the attributes stage in thousands of images", at_least=0)
+    ema_kimg: float = option(
+        10.0, "half-life of the averaged generator in thousands of images", at_least=0
+    )
+
+
+@dataclass
+class FeaturesConfig:
+    """Which networks judge images: the published ones, or the small embedded one (no download)."""
+
+    name: str = option(MISSING, "published or embedded")
+    distance: str = option(
+        "inception", "features of frechet and kernel distances", ("inception", "embedded")
+    )
+    perceptual: str = option(
+        "lpips", "perceptual distance of consistency losses and metrics", ("lpips", "embedded")
+    )
+
+
+@dataclass
 class OptimizerConfig:
+    """Adam, the same for generator and discriminator."""
+
     learning_rate: float = option(0.002, "Adam learning rate of generator and discriminator")
     beta1: float = option(0.0, "Adam beta 1")
     beta2: float = option(0.99, "Adam beta 2")
-    lazy_correction: bool = option(True, "scale learning rate and betas by k/(k+1) for a regulariser that runs "
-                                         "every k steps (the official Anycost code does not)")
+    lazy_correction: bool = option(
+        True,
+        "scale learning rate and betas by k/(k+1) for a regulariser that runs every k steps "
+        "(the official Anycost code does not)",
+    )
 
 
 @dataclass
 class R1Config:
+    """Gradient penalty on real images."""
+
     gamma: float = option(10.0, "weight of the R1 penalty; 0 switches it off", at_least=0)
     every: int = option(16, "steps between R1 phases", at_least=1)
-    architecture: str = option("real", "which architecture the discriminator is told: the reals' own draw, or "
-                                       "the fakes' (official code)", ("real", "fake"))
+    architecture: str = option(
+        "real",
+        "which architecture the discriminator is told: the reals' own draw, or the fakes' (official code)",
+        ("real", "fake"),
+    )
 
 
 @dataclass
 class PathLengthConfig:
+    """Path-length regularisation of the generator."""
+
     weight: float = option(2.0, "weight of the path-length penalty; 0 switches it off", at_least=0)
     every: int = option(4, "steps between path-length phases (official Anycost: 8)", at_least=1)
     decay: float = option(0.01, "rate of the running mean of lengths")
@@ -78,15 +135,28 @@ class PathLengthConfig:
 
 @dataclass
 class ConsistencyConfig:
+    """Eq. 5: sub-generators imitate the full one."""
+
     weight: float = option(1.0, "weight of the consistency loss (Eq. 5); 0 switches it off", at_least=0)
-    target: str = option("full", "what sub-generators imitate: the current full generator, or the frozen "
-                                 "generator that the stage started from (official code)", ("full", "teacher"))
-    resolutions: str = option("sampled", "resolutions compared: the sampled ones, or all (official code)",
-                              ("sampled", "all"))
-    resize: str = option("pyramid", "how the target becomes smaller: the data pyramid's filter, or bilinear with "
-                                    "aligned corners (official code)", ("pyramid", "align_corners"))
-    perceptual: str = option("lpips", "perceptual distance: LPIPS-VGG, the embedded network's, or none",
-                             ("lpips", "embedded", "none"))
+    target: str = option(
+        "full",
+        "what sub-generators imitate: the current full generator, or the frozen generator that the stage "
+        "started from (official code)",
+        ("full", "teacher"),
+    )
+    resolutions: str = option(
+        "sampled", "resolutions compared: the sampled ones, or all (official code)", ("sampled", "all")
+    )
+    resize: str = option(
+        "pyramid",
+        "how the target becomes smaller: the data pyramid's filter, or bilinear with aligned corners "
+        "(official code)",
+        ("pyramid", "align_corners"),
+    )
+    perceptual: str = option(
+        "lpips", "perceptual distance: LPIPS-VGG, the embedded network's, or none",
+        ("lpips", "embedded", "none"),
+    )
 
 
 @dataclass
@@ -94,14 +164,21 @@ class StageConfig:
     """Options that every adversarial stage has."""
 
     name: str = option(MISSING, "stylegan2, multires, ada_ch, attributes or pipeline")
-    kimg: float = option(MISSING, "length of the stage in thousands of images", at_least=0)
+    kimg: float = option(
+        MISSING, "length of the stage in thousands of images", at_least=0, identity=False
+    )
     optimizer: OptimizerConfig = option(OptimizerConfig, "Adam")
     r1: R1Config = option(R1Config, "R1 gradient penalty")
     path_length: PathLengthConfig = option(PathLengthConfig, "path-length regularisation")
     mixing_probability: float = option(0.9, "probability that a batch mixes two styles", at_least=0)
-    ema_kimg: float = option(10.0, "half-life of the averaged generator in thousands of images", at_least=0)
-    generator_noise: str = option("image", "noise maps of the generator phase: one set per image, or one shared "
-                                           "by the batch (official code)", ("image", "batch"))
+    ema_kimg: float = option(
+        10.0, "half-life of the averaged generator in thousands of images", at_least=0
+    )
+    generator_noise: str = option(
+        "image",
+        "noise maps of the generator phase: one set per image, or one shared by the batch (official code)",
+        ("image", "batch"),
+    )
 
 
 @dataclass
@@ -116,8 +193,13 @@ class MultiresConfig(StageConfig):
     """Stage 2: outputs of several resolutions are trained, a sampled few at a time."""
 
     name: str = "multires"
+    path_length: PathLengthConfig = option(
+        lambda: PathLengthConfig(weight=0.0), "path-length regularisation; belongs to stage 1, so off here"
+    )
     num_resolutions: int = option(4, "highest resolutions that are trained", at_least=1)
-    sampled_resolutions: int = option(1, "resolutions drawn in each phase (official scripts: 2)", at_least=1)
+    sampled_resolutions: int = option(
+        1, "resolutions drawn in each phase (official scripts: 2)", at_least=1
+    )
     consistency: ConsistencyConfig = option(ConsistencyConfig, "Eq. 5")
 
 
@@ -131,7 +213,9 @@ class AdaChConfig(MultiresConfig):
     divided_by: int = option(4, "flexible: channel counts are multiples of this", at_least=1)
     conditioned_discriminator: bool = option(True, "tell the discriminator the architecture")
     sort_channels: bool = option(True, "sort channels by importance when the stage starts")
-    per_rank_architecture: bool = option(False, "every process draws its own architecture (official code)")
+    per_rank_architecture: bool = option(
+        False, "every process draws its own architecture (official code)"
+    )
 
 
 @dataclass
@@ -139,9 +223,13 @@ class AttributesConfig:
     """The small embedded network: attributes and label maps of the embedded faces."""
 
     name: str = "attributes"
-    kimg: float = option(MISSING, "length of the stage in thousands of images", at_least=0)
+    kimg: float = option(
+        MISSING, "length of the stage in thousands of images", at_least=0, identity=False
+    )
     learning_rate: float = option(0.002, "peak Adam learning rate, one cosine over the stage")
-    texture_fraction: float = option(0.5, "share of a batch that is textures and noise, for the tasks outside faces")
+    texture_fraction: float = option(
+        0.5, "share of a batch that is textures and noise, for the tasks outside faces", at_least=0
+    )
     width: int = option(32, "channels of the first layer", at_least=4)
 
 
@@ -157,97 +245,161 @@ class PipelineConfig:
 
 @dataclass
 class TrainerConfig:
-    accelerator: str = option("auto", "where to train", ("auto", "cpu", "gpu"))
-    devices: int = option(1, "processes per node", at_least=1)
-    num_nodes: int = option(1, "machines", at_least=1)
-    precision: str = option("auto", "auto takes bf16-mixed where the machine has it in hardware",
-                            ("auto", "32", "bf16-mixed", "64"))
-    threads: int | None = option(None, "CPU threads of each process; default: the cores divided by the processes")
-    micro_batch: int | None = option(None, "images per process and backward pass, a multiple of 4; default: all")
-    max_minutes: float | None = option(None, "finish after this time with what there is")
+    """The machine and the arithmetic."""
+
+    accelerator: str = option("auto", "where to train", ("auto", "cpu", "gpu"), identity=False)
+    devices: int = option(1, "processes per node", at_least=1, identity=False)
+    num_nodes: int = option(1, "machines", at_least=1, identity=False)
+    precision: str = option(
+        "auto", "auto takes bf16-mixed where the machine has it in hardware",
+        ("auto", "32", "bf16-mixed", "64"),
+    )
+    threads: int | None = option(
+        None, "CPU threads of each process; default: the cores divided by the processes", at_least=1,
+        identity=False,
+    )
+    micro_batch: int | None = option(
+        None, "images per process and backward pass, a multiple of 4; default: all", at_least=4,
+        identity=False,
+    )
+    max_minutes: float | None = option(
+        None, "finish after this time with what there is", at_least=0, identity=False
+    )
     compile: bool = option(False, "torch.compile the networks")
+    profiler: str = option(
+        "none", "print where the time went: per hook of Lightning, or per operator",
+        ("none", "simple", "pytorch"), identity=False,
+    )
 
 
 @dataclass
 class EmaConfig:
+    """Averaged generator."""
+
     enabled: bool = option(True, "keep an averaged generator; samples, metrics and results come from it")
 
 
 @dataclass
 class CheckpointConfig:
-    every_kimg: float | None = option(None, "thousands of images between checkpoints; default: a tenth of the stage")
+    """Checkpoints."""
+
+    every_kimg: float | None = option(
+        None, "thousands of images between checkpoints; default: a tenth of the stage"
+    )
     keep_last: int = option(2, "how many of the newest checkpoints stay", at_least=2)
     keep_best: int = option(1, "how many of the best by `monitor` stay", at_least=0)
-    monitor: str | None = option(None, "logged value that ranks checkpoints, lower is better; "
-                                       "default: the first metric of the full architecture")
+    monitor: str | None = option(
+        None,
+        "logged value that ranks checkpoints, lower is better; default: the first metric of the full "
+        "architecture",
+    )
 
 
 @dataclass
 class GridConfig:
-    every_kimg: float | None = option(None, "thousands of images between grids; default: a tenth of the stage")
+    """Sample grids."""
+
+    every_kimg: float | None = option(
+        None, "thousands of images between grids, 0 draws none; default: a tenth of the stage", at_least=0
+    )
     rows: int = option(6, "latents, one a row", at_least=1)
-    architectures: list[str] = option(["full"], "columns; the stages that have sub-generators list more")
+    architectures: list[str] = option(
+        ["full"], "columns; the stages that have sub-generators list more"
+    )
     truncation: float = option(1.0, "psi of the truncation")
 
 
 @dataclass
 class CallbacksConfig:
+    """What happens beside the training."""
+
     ema: EmaConfig = option(EmaConfig, "averaged generator")
     checkpoint: CheckpointConfig = option(CheckpointConfig, "checkpoints")
     grid: GridConfig = option(GridConfig, "sample grid")
     throughput: bool = option(True, "log timing/sec_per_kimg and memory")
     nan_guard: bool = option(True, "stop at the first loss that is not finite")
-    progress: str = option("auto", "progress display: rich in a terminal, plain lines elsewhere",
-                           ("auto", "rich", "plain", "none"))
+    progress: str = option(
+        "auto", "progress display: rich in a terminal, plain lines elsewhere",
+        ("auto", "rich", "plain", "none"),
+    )
     log_every_kimg: float = option(0.25, "thousands of images between rows of logged training values")
 
 
 @dataclass
 class LoggerConfig:
+    """Where logged values go."""
+
     csv: bool = option(True, "append to metrics.csv in the run folder")
     wandb: bool = option(False, "log to Weights & Biases")
     tensorboard: bool = option(False, "log to TensorBoard")
-    wandb_mode: str = option("auto", "auto is online where an account is configured, else offline",
-                             ("auto", "online", "offline"))
+    wandb_mode: str = option(
+        "auto", "auto is online where an account is configured, else offline", ("auto", "online", "offline")
+    )
     project: str = option("anycost", "Weights & Biases project")
     entity: str | None = option(None, "Weights & Biases entity")
-    group: str | None = option(None, "Weights & Biases group; default: the name of the multirun, or the data")
+    group: str | None = option(
+        None, "Weights & Biases group; default: the name of the multirun, or the data"
+    )
     tags: list[str] = option([], "Weights & Biases tags")
 
 
 @dataclass
 class MetricsConfig:
+    """Measurements in training."""
+
     names: list[str] = option([], "metrics measured in training: frechet, kernel, consistency")
-    features: str = option("inception", "features of frechet and kernel distances", ("inception", "embedded"))
+    features: str = option(
+        "inception", "features of frechet and kernel distances", ("inception", "embedded")
+    )
     perceptual: str = option("lpips", "distance of the consistency metric", ("lpips", "embedded"))
     architectures: list[str] = option(["full"], "architectures measured")
     samples: int = option(5000, "images per measurement", at_least=8)
-    every_kimg: float | None = option(None, "thousands of images between measurements; default: at the end only")
+    every_kimg: float | None = option(
+        None, "thousands of images between measurements; default: at the end only"
+    )
     batch_size: int = option(32, "images per forward pass", at_least=1)
 
 
 @dataclass
 class PathsConfig:
-    data: str = option("${oc.env:ANYCOST_DATA,./datasets}", "where data sets lie")
-    logs: str = option("logs", "where runs are written")
-    cache: str = option("${oc.env:ANYCOST_CACHE,~/.cache/anycost}", "statistics of real images")
+    """Folders."""
+
+    data: str = option("${oc.env:ANYCOST_DATA,./datasets}", "where data sets lie", path=True)
+    logs: str = option("logs", "where runs are written", path=True)
+    cache: str = option(
+        "${oc.env:ANYCOST_CACHE,'~/.cache/anycost'}", "statistics of real images", path=True
+    )
 
 
 @dataclass
 class TrainConfig:
+    """The whole of `train.py`'s configuration."""
+
     stage: Any = option(MISSING, "what is trained")
     data: DataConfig = option(DataConfig, "images")
     model: ModelConfig = option(ModelConfig, "generator and discriminator")
+    schedule: ScheduleConfig = option(ScheduleConfig, "default lengths of the stages", identity=False)
+    features: FeaturesConfig = option(FeaturesConfig, "networks that judge images", identity=False)
     trainer: TrainerConfig = option(TrainerConfig, "machine")
-    callbacks: CallbacksConfig = option(CallbacksConfig, "what happens beside the training")
-    logger: LoggerConfig = option(LoggerConfig, "where values go")
-    metrics: MetricsConfig = option(MetricsConfig, "measurements in training")
-    paths: PathsConfig = option(PathsConfig, "folders")
+    callbacks: CallbacksConfig = option(CallbacksConfig, "what happens beside the training", identity=False)
+    logger: LoggerConfig = option(LoggerConfig, "where values go", identity=False)
+    metrics: MetricsConfig = option(MetricsConfig, "measurements in training", identity=False)
+    paths: PathsConfig = option(PathsConfig, "folders", identity=False)
     seed: int = option(0, "seed of everything random", at_least=0)
-    run: str | None = option(None, "name of the run folder; default: stage, data and a hash of the configuration")
-    resume: str = option("auto", "auto continues the run of the same command, never starts a new one, "
-                                 "a path continues from that checkpoint")
-    init_from: str = option("auto", "auto (last finished run of the preceding stage), none, a run folder or a weights file")
+    run: str | None = option(
+        None, "name of the run folder; default: stage, data and a hash of the configuration", identity=False
+    )
+    resume: str = option(
+        "auto",
+        "auto continues the run of the same command, never starts a new one, a path continues from that "
+        "checkpoint",
+        path=True,
+        identity=False,
+    )
+    init_from: str = option(
+        "auto", "auto (last finished run of the preceding stage), none, a run folder or a weights file",
+        path=True,
+    )
 
 
 STAGES: dict[str, type] = {
@@ -257,16 +409,3 @@ STAGES: dict[str, type] = {
     "attributes": AttributesConfig,
     "pipeline": PipelineConfig,
 }
-
-
-def check_choices(config: Any, prefix: str = "") -> None:
-    """Raise `UserError` for the first field of the dataclass tree that breaks its `choices` or `at_least`."""
-    for spec in fields(config):
-        value, key = getattr(config, spec.name), f"{prefix}{spec.name}"
-        choices, at_least = spec.metadata.get("choices"), spec.metadata.get("at_least")
-        if is_dataclass(value):
-            check_choices(value, f"{key}.")
-        elif choices and value not in choices:
-            raise UserError(f"{key}={value} is not one of {', '.join(choices)}")
-        elif at_least is not None and value is not None and value < at_least:
-            raise UserError(f"{key}={value} must be at least {at_least:g}")

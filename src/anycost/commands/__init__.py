@@ -1,0 +1,41 @@
+"""The command line: `anycost VERB ...`. Verbs are imported when they are called, so that `--help` is quick."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from anycost.errors import UserError
+
+VERBS = {
+    "train": "train a generator, or continue its training: anycost train stage=ada_ch data=ffhq",
+    "prepare": "check, crop, resize and pack a folder, zip or LMDB of images into one zip",
+    "benchmark": "measure the speed of this machine: anycost benchmark training",
+    "options": "print the options of the configuration: anycost options stage",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit status: 0, 2 for what the user can mend, 130 when interrupted."""
+    verb, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        return _run(verb, rest)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(verb: str, arguments: list[str]) -> int:
+    if verb in ("-h", "--help"):
+        print(_usage())
+        return 0
+    if verb not in VERBS:
+        raise UserError(f"anycost {verb} does not exist; the verbs are {', '.join(VERBS)}")
+    return import_module(f"anycost.commands.{verb}").main(arguments) or 0
+
+
+def _usage() -> str:
+    verbs = "\n".join(f"  {verb:<11}{summary}" for verb, summary in VERBS.items())
+    return f"usage: anycost VERB ...\n\n{verbs}\n\n`anycost VERB --help` says more about one of them."

@@ -1,0 +1,89 @@
+"""Hydra, wrapped: arguments in, one call of a function per run out, every error a single clear message."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+from anycost.commands.arguments import protect_paths, without_plus
+from anycost.configuration.convert import to_train_config
+from anycost.configuration.explain import explain
+from anycost.configuration.identity import decides_identity, multirun_name, safe_name
+from anycost.configuration.paths import config_groups, config_home
+from anycost.configuration.schema import TrainConfig
+from anycost.configuration.store import register
+from anycost.errors import UserError
+
+
+def run_composed(arguments: Sequence[str], task: Callable[[TrainConfig, Path], object]) -> None:
+    """Compose `conf/train.yaml` with the arguments; call `task(config, run_dir)` once, or per row of a multirun.
+
+    Hydra's own flags work too (`--cfg job` prints and calls nothing). Raises `UserError`; the other rows of a
+    multirun still run when one of them fails with one.
+    """
+    failures: list[UserError] = []
+
+    @hydra.main(version_base="1.3", config_path=str(config_home() / "conf"), config_name="train")
+    def job(composed: DictConfig) -> None:
+        try:
+            task(to_train_config(composed), Path(HydraConfig.get().runtime.output_dir))
+        except UserError as error:
+            failures.append(error)
+
+    register()
+    try:
+        with _command_line(hydra_arguments(arguments)):
+            job()
+    except Exception as error:
+        explained = explain(error)
+        if explained is None:
+            raise
+        raise explained from None
+    if failures:
+        raise UserError("\nerror: ".join(map(str, failures)))
+
+
+def hydra_arguments(arguments: Sequence[str]) -> list[str]:
+    """The arguments as Hydra shall see them: file names protected, and for `-m` the folders of the sweep."""
+    sweep = "-m" in arguments or "--multirun" in arguments
+    arguments = without_plus(protect_paths(arguments, sweep), list(config_groups()))
+    return [*arguments, *_sweep_folders(arguments)] if sweep else arguments
+
+
+def _sweep_folders(arguments: Sequence[str]) -> list[str]:
+    """Overrides that name the folder of a multirun and those of its runs."""
+    overrides = [text for text in arguments if "=" in text and not text.startswith(("-", "hydra"))]
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    swept = [override.get_key_element() for override in parsed if override.is_sweep_override()]
+    plain = {override.key_or_group: override.value() for override in parsed if not override.is_sweep_override()}
+    decisive = [str(override.input_line) for override in parsed
+                if override.is_sweep_override() or decides_identity(override.key_or_group)]
+    label = str(plain.get("experiments") or "sweep")
+    name = safe_name(str(plain["run"])) if plain.get("run") else multirun_name(label, decisive)
+    keys = ",".join(f'"{key}"' for key in swept)
+    return [
+        f"hydra.sweep.dir='${{paths.logs}}/train/multiruns/{name}'",
+        f"hydra.sweep.subdir='${{sweep_run_name:[{keys}]}}'",
+    ]
+
+
+@contextmanager
+def _command_line(arguments: Sequence[str]) -> Iterator[None]:
+    """Hydra reads `sys.argv`; with HYDRA_FULL_ERROR it raises what it would otherwise print before exiting."""
+    argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [argv[0], *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        if full_error is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
