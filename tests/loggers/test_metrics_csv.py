@@ -142,7 +142,7 @@ def test_a_step_is_needed(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logger = MetricsCsvLogger(tmp_path)
-    log(logger, 100, 200)
+    log(logger, 100, 300)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
