@@ -59,7 +59,8 @@ def paint_earrings(view: View) -> None:
         hoop = stroke(disc(part.u, y, 0.058), 0.0115, part.pixel)
         drop = coverage(torch.minimum(disc(part.u, part.v - 0.012, 0.024), ellipse(part.u, part.v - 0.075, 0.026, 0.042)), part.pixel)
         light = 0.85 + 0.35 * wave(part.u * 7 - part.v * 9 + 0.2)
-        cover = torch.where(person.earring_hoop > 0, hoop, drop)
+        seen = ramp(sign * part.person.yaw, 0.24, 0.12)
+        cover = torch.where(person.earring_hoop > 0, hoop, drop) * seen
         part.canvas.paint(cover, person.metal * light, "earrings", side)
         part.canvas.paint(blob(part.u + 0.01, part.v - 0.005, 0.014, 0.014) * cover, torch.ones_like(person.metal))
         view.canvas.paste(part.canvas)
@@ -72,7 +73,7 @@ def paint_necklace(view: View) -> None:
     sag = y - 0.90 + 1.5 * x * x
     beads = 0.8 + 0.3 * wave(x * 24) * (view.canvas.pixel < 0.02)
     chain = stroke(sag, 0.009, view.pixel) * ramp(x.abs(), 0.27, 0.24) + coverage(disc(x, y - 0.93, 0.028), view.pixel)
-    view.canvas.paint(chain.clamp_(max=1) * person.necklace * (person.collar != 3), person.metal * beads, "necklace")
+    view.canvas.paint(chain.clamp_(max=1) * person.necklace, person.metal * beads, "necklace")
 
 
 def paint_hat(view: View) -> None:
@@ -91,7 +92,7 @@ def paint_hat(view: View) -> None:
     part.canvas.paint(coverage(crown, part.pixel), _felt(part, x, dome), "hat")
     _paint_cuff(part, x, brim, dome)
     _paint_visor(part, x, brim)
-    _paint_brim(part, x, brim)
+    _paint_brim(part, x, dome)
     view.canvas.paste(part.canvas)
 
 
@@ -114,18 +115,18 @@ def _paint_visor(part: View, x: Tensor, brim: Tensor) -> None:
     person = part.person
     shift = 0.30 * person.yaw
     visor = torch.maximum(ellipse(x - shift, part.v + 0.335, 0.43, 0.135), -brim - 0.05 - 0.12 * (x - shift).square())
-    colour = person.second_clothes * (1.0 - 0.35 * ramp(part.v, -0.33, -0.20) + 0.1 * x * person.light)
+    colour = person.hat_colour * (0.82 - 0.35 * ramp(part.v, -0.33, -0.20) + 0.1 * x * person.light)
     part.canvas.paint(coverage(visor, part.pixel) * (person.hat_kind == 1), colour, "hat")
     seam = stroke(x - 0.5 * shift * ramp(part.v, -0.8, -0.4), 0.004, part.pixel) * ramp(brim, -0.04, -0.06)
     button = coverage(disc(x, part.v + 0.80, 0.028), part.pixel)
     part.canvas.paint((seam * 0.4 * ramp(part.v, -0.8, -0.78) + button).clamp(max=1) * (person.hat_kind == 1), person.hat_colour * 0.7)
 
 
-def _paint_brim(part: View, x: Tensor, brim: Tensor) -> None:
+def _paint_brim(part: View, x: Tensor, dome: Tensor) -> None:
     person = part.person
     y = part.v + 0.37 - 0.10 * person.pitch - 0.15 * x * x
     disc_shape = ellipse(x, y, 0.80, 0.085)
-    band = torch.maximum(torch.maximum(y - 0.01, -0.12 - y), (x.abs() - person.head_width - 0.062))
+    band = torch.maximum(torch.maximum(y - 0.01, -0.12 - y), dome - 0.006)
     wide = person.hat_kind == 2
     part.canvas.paint(coverage(band, part.pixel) * wide, person.second_clothes * (0.9 + 0.15 * x * person.light), "hat")
     colour = person.hat_colour * (1.05 + 0.12 * x * person.light - 0.30 * ramp(y, 0.0, 0.08))

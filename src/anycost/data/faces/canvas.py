@@ -32,6 +32,9 @@ class Canvas:
     def mark(self, cover: Tensor, label: str, side: int = 0) -> None:
         """Label a shape without painting it."""
 
+    def grade(self, factor: Tensor) -> None:
+        """Multiply all colours by `factor`, which broadcasts to `[3, N, h, w]`."""
+
     def window(self, rows: Tensor, x: Tensor, y: Tensor, half_width: float, half_height: float) -> "Canvas":
         """Copy of a rectangle of some pictures: `rows` int64 `[M]`, centres `x`, `y` of `[M, 1, 1]`.
 
@@ -63,6 +66,9 @@ class ColourCanvas(Canvas):
 
     def paint(self, cover: Tensor, colour: Tensor, label: str | None = None, side: int = 0) -> None:
         self.data.add_((colour - self.data).mul_(cover))
+
+    def grade(self, factor: Tensor) -> None:
+        self.data.mul_(factor)
 
 
 class LabelCanvas(Canvas):

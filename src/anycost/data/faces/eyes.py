@@ -49,7 +49,7 @@ def _paint_eye(part: View, x: Tensor, y: Tensor, sign: int, side: int) -> None:
 def _paint_lids(part: View, x: Tensor, y: Tensor, t: Tensor, upper: Tensor, inside: Tensor) -> None:
     """Eyeshadow, the crease above the eye, and the soft shadow around it."""
     canvas, person, pixel = part.canvas, part.person, part.pixel
-    shadow = ramp(upper, 0.085, 0.005) * ramp(upper, -0.03, 0.0) * ramp(t.abs(), 1.5, 0.9)
+    shadow = ramp(upper, 0.085, 0.005) * ramp(upper, -0.03, 0.0) * ramp(t, 1.45, 0.9) * ramp(t, -1.15, -0.6)
     canvas.paint(shadow * person.heavy_makeup * 0.62, mix(person.eyeshadow, person.skin, 0.2))
     canvas.paint(ramp(inside, 0.05, 0.0) * 0.16, shaded(person.skin, torch.full_like(x, 1.0)))
     crease = stroke(upper - 0.024 - 0.008 * t, 0.006, pixel) * ramp(t.abs(), 1.15, 0.75)
@@ -103,9 +103,9 @@ def paint_brows(view: View) -> None:
 def _paint_brow(part: View, x: Tensor, sign: int, side: int) -> None:
     person = part.person
     t = (x - 0.008) / 0.145
-    rise = person.brow_arch * (0.6 - (t - 0.3).square() * ramp(t, -1.6, 0.6)) + person.brow_tilt * t
+    rise = person.brow_arch * (0.8 - 0.75 * (t - 0.25).square()) + person.brow_tilt * t
     y = part.v + rise
-    thick = person.brow_thickness * (0.95 - 0.12 * t - 0.5 * ramp(t, 0.1, 1.0)) * ramp(t, -1.25, -0.75)
+    thick = person.brow_thickness * (0.85 - 0.10 * t - 0.55 * ramp(t, 0.1, 1.0)) * (0.45 + 0.55 * ramp(t, -1.1, -0.5))
     rough = strands(x - 0.9 * y, person.strand_phase, part.canvas.pixel, ((19, 0.05), (43, 0.12), (95, 0.25), (170, 0.2)))
     distance = torch.maximum(y.abs() - thick * (1 + rough), (t.abs() - 1) * 0.145)
     cover = coverage(distance, part.pixel + 0.012)

@@ -25,16 +25,16 @@ class HairShape:
 def hair_shape(view: View) -> HairShape:
     """A cap over the skull and, for long hair, a curtain; wavy hair has wavy borders."""
     person, u, v = view.person, view.u, view.v
-    wobble = person.curl * (0.030 * wave(v * 2.6 + 0.8 * u + person.strand_phase) + 0.014 * wave(v * 5.9 - 1.7 * u))
+    wobble = person.curl * (0.030 * wave(v * 1.9 + 0.6 * u + person.strand_phase) + 0.010 * wave(v * 4.1 - 1.3 * u))
     scallops = person.afro * 0.022 * wave((u - 0.7 * v) * 5.2) * wave((u + 0.9 * v) * 4.7)
     x = u + 0.06 * person.yaw
     rx, ry = person.head_width + 0.035 + 0.55 * person.hair_volume, 0.525 + person.hair_volume
     cap = ellipse(x, v + 0.15, rx, ry) + scallops
-    bottom = person.hair_length - 0.30 * x * x
-    width = rx + 0.015 + (0.05 + 0.12 * person.curl) * (v + 0.1).clamp(min=0)
-    curtain = torch.maximum(torch.maximum(x.abs() - width, v - bottom), -(v + 0.15)) + wobble
-    short = smooth_max(cap + 0.6 * wobble, v - 0.03 - 0.22 * person.afro, 0.06)
-    outer = torch.where(person.long_hair > 0, smooth_min(short, curtain, 0.08), short)
+    bottom = person.hair_length - 0.30 * x * x - 0.03 * wave(x * 2.3 + person.strand_phase)
+    width = rx + (0.08 + 0.12 * person.curl) * (v + 0.15).clamp(min=0)
+    curtain = torch.maximum(smooth_max(x.abs() - width, v - bottom, 0.16), -(v + 0.15))
+    short = smooth_max(cap, v - 0.03 - 0.22 * person.afro, 0.06)
+    outer = torch.where(person.long_hair > 0, torch.minimum(cap, curtain), short) + wobble
     gone = (person.bald - person.fringe_of_hair).clamp(min=0)
     opening, cut = _opening(person, u, v, wobble)
     return HairShape(outer + 9 * gone, opening, cut)
@@ -51,7 +51,7 @@ def _opening(person: Person, u: Tensor, v: Tensor, wobble: Tensor) -> tuple[Tens
     middle = 0.22 * person.yaw
     top = torch.where(bangs > 0, -0.215 + 0.12 * (person.hairline + 0.46), person.hairline) - 0.4 * bald
     top = top + 0.16 * person.pitch
-    half = person.head_width - 0.030 + 0.03 * (1 - person.long_hair) - 0.05 * person.hair_tucked * person.long_hair
+    half = person.head_width - 0.030 + 0.03 * (1 - _falls_in_front(person))
     x = u - middle
     jag = bangs * (0.018 * wave(u * 5.5 + person.strand_phase) + 0.012 * wave(u * 12.7))
     parting = (1 - bangs) * (1 - bald) * person.part_depth * ((x - person.part).abs() - 0.1)
@@ -61,24 +61,34 @@ def _opening(person: Person, u: Tensor, v: Tensor, wobble: Tensor) -> tuple[Tens
     dome = 0.10 - top
     level = ((x.abs() / half).square() * (0.35 + 0.65 * (x / half).square() * bangs + 0.65 * (1 - bangs)) + (y / dome).square())
     opening = (level.sqrt() - 1) * torch.minimum(half, dome) + 0.5 * wobble
-    short_cut = torch.where(person.afro > 0, 0.20, 0.06)
-    cut = torch.where((person.long_hair > 0) & (person.hair_tucked == 0), person.hair_length, short_cut)
+    short_cut = torch.where(person.afro > 0, 0.30, 0.08)
+    cut = torch.where(_falls_in_front(person) > 0, person.hair_length + 0.05, short_cut)
     return opening, cut
 
 
-def hair_colour(view: View, hair: HairShape) -> Tensor:
-    """Strands that fan out from above the crown, a ring of light, darkness towards the borders."""
+def _falls_in_front(person: Person) -> Tensor:
+    """1 where long hair is not tucked behind the ears."""
+    return person.long_hair * (1 - person.hair_tucked)
+
+
+def _fine_strands(view: View) -> Tensor | float:
+    """Strands that fan out from above the crown: brightness, about +-0.2."""
     person, u, v = view.person, view.u, view.v
     x = u - person.part * (1 - person.bangs)
-    bend = person.curl * (0.05 * wave(v * 2.6 + person.strand_phase) + 0.03 * wave(v * 6.1 + 2 * u))
+    bend = person.curl * (0.055 * wave(v * 1.9 + 0.6 * u + person.strand_phase) + 0.014 * wave(v * 4.1 - 1.3 * u))
     across = (x + bend) / (v + 1.5)
-    fine = strands(across, person.strand_phase, view.canvas.pixel,
+    return strands(across, person.strand_phase, view.canvas.pixel,
                    ((5.3, 0.07), (11.9, 0.06), (27, 0.05), (58, 0.05), (121, 0.06), (230, 0.06)))  # fmt: skip
+
+
+def _hair_colour(view: View, hair: HairShape, fine: Tensor | float) -> Tensor:
+    """A ring of light, darkness towards the borders."""
+    person, u, v = view.person, view.u, view.v
     curls = person.afro * 0.13 * wave(u * 8.3 + 0.5 * wave(v * 7.1)) * wave(v * 8.9 + 0.5 * wave(u * 6.7))
     ring_place = v + 0.52 + 0.35 * person.hair_volume - 0.55 * u * u
     ring = blob(ring_place, u - 0.25 * person.light, 0.10, 0.6) * (1 + 3 * fine) * (1 - 0.7 * person.afro)
     depth = 0.30 * ramp(hair.outer, -0.10, 0.01) + 0.22 * ramp(hair.opening, 0.10, 0.0) + 0.14 * ramp(v, 0.1, 0.9)
-    light = 1 + 2.2 * fine * (1 - 0.5 * person.afro) + curls - depth + 0.12 * u * person.light
+    light = 1 + 1.6 * fine * (1 - 0.5 * person.afro) + curls - depth + 0.12 * u * person.light
     colour = person.hair * light
     return mix(colour, 1.0, (0.24 * ring).clamp(0, 0.5) * (0.35 + 0.65 * person.hair))
 
@@ -89,7 +99,7 @@ def paint_back_hair(view: View, hair: HairShape) -> None:
     rows = person.having("bun")
     if len(rows):
         part = part_view(view, rows, *_bun_place(person.select(rows)), 0.26, 0.26)
-        ball = disc(part.u, part.v, 0.155)
+        ball = disc(part.u, part.v, 0.14)
         lines = strands(part.u * 0.8 + 0.25 * part.v + part.u * part.v * 3, part.person.strand_phase, part.canvas.pixel,
                         ((6.3, 0.12), (14, 0.10), (31, 0.08), (77, 0.08), (190, 0.08)))  # fmt: skip
         light = 1.0 + lines + 0.3 * blob(part.u - 0.05 * part.person.light, part.v + 0.06, 0.1, 0.07) - 0.4 * ramp(ball, -0.07, 0)
@@ -101,13 +111,16 @@ def paint_back_hair(view: View, hair: HairShape) -> None:
 
 
 def _bun_place(person: Person) -> tuple[Tensor, Tensor]:
-    return -0.25 * person.yaw, -0.78 - person.hair_volume - 0.2 * person.pitch
+    return -0.25 * person.yaw, -0.73 - person.hair_volume - 0.2 * person.pitch
 
 
 def paint_front_hair(view: View, hair: HairShape) -> None:
     """Hair before the face: all of it but the opening."""
-    distance = torch.maximum(torch.maximum(hair.outer, -hair.opening), view.v - hair.cut)
-    view.canvas.paint(coverage(distance, view.pixel), hair_colour(view, hair), "hair")
+    person = view.person
+    ear = 0.22 * ramp(hair.opening, 0.0, 0.08) * (1 - _falls_in_front(person)) * (1 - person.afro)
+    fine = _fine_strands(view)
+    border = torch.maximum(torch.maximum(hair.outer, -hair.opening), view.v - hair.cut + ear)
+    view.canvas.paint(coverage(border + 0.03 * fine, view.pixel), _hair_colour(view, hair, fine), "hair")
 
 
 def paint_facial_hair(view: View, outline: Tensor) -> None:
@@ -118,16 +131,16 @@ def paint_facial_hair(view: View, outline: Tensor) -> None:
     mouth = ellipse(x, y - 0.375, person.mouth_width * 0.92, 0.055 + 0.6 * person.opening)
     border = 0.30 - 1.15 * (x.abs() - 0.10).clamp(min=0).square() * 2 - y
     ragged = strands(x + 0.2 * y, person.strand_phase, view.canvas.pixel, ((13, 0.006), (37, 0.006), (90, 0.006)))
-    beard = torch.maximum(torch.maximum(outline - person.beard_length * ramp(y, 0.3, 0.6), border), -mouth) + ragged
+    beard = torch.maximum(torch.maximum(outline - person.beard_length * ramp(y, 0.25, 0.6) * (1 - 4 * x * x).clamp(min=0), border), -mouth) + ragged
     goatee = torch.maximum(ellipse(x, y - 0.52 - 0.5 * person.beard_length, 0.125, 0.125 + person.beard_length), 0.03 - mouth)
     lip = y - 0.305 - 0.55 * x * x * (1 - 0.4 * person.smile) + 0.02 * ramp(x.abs(), 0.03, 0.0)
     thick = 0.036 * ramp(x.abs(), 0.18, 0.10)
     mustache = torch.maximum(lip.abs() - thick, x.abs() - 0.17) + ragged
-    light = 0.92 + 1.6 * strands(x + 0.15 * x * y, person.strand_phase, view.canvas.pixel,
+    light = 0.92 + 1.1 * strands(x + 0.15 * x * y, person.strand_phase, view.canvas.pixel,
                                  ((17, 0.05), (39, 0.06), (83, 0.07), (190, 0.08)))  # fmt: skip
     colour = person.hair * (light - 0.25 * ramp(outline, -0.12, 0.02) + 0.1 * x * person.light)
     soft = 0.018
-    view.canvas.paint(ramp(torch.maximum(border, -mouth), 0.10, -0.02) * coverage(outline, view.pixel) * 0.30 * person.stubble, person.hair * 0.8)
+    view.canvas.paint(ramp(torch.maximum(border, -0.6 * mouth), 0.13, -0.05) * coverage(outline, view.pixel) * 0.38 * person.stubble, person.hair * 0.8)
     view.canvas.paint(coverage(beard, view.pixel + soft) * 0.94 * person.beard, colour, "facial_hair")
     view.canvas.paint(coverage(goatee + ragged, view.pixel + soft) * 0.94 * person.goatee, colour, "facial_hair")
     view.canvas.paint(coverage(mustache, view.pixel + 0.5 * soft) * 0.96 * person.mustache, colour * 0.93, "facial_hair")

@@ -65,7 +65,7 @@ def paint_face(view: View, head: HeadShape, hair: HairShape) -> None:
     colour = mix(colour, 1.0, _highlights(view) * (0.10 + 0.12 * person.skin))
     colour = mix(colour, person.skin * colour.new_tensor([1.0, 0.60, 0.58])[:, None, None, None], _blush(view))
     texture = grain(view.u, view.v, person.texture_phase, view.canvas.pixel,
-                    ((9, 0.008), (23, 0.010), (61, 0.018), (140, 0.024)))  # fmt: skip
+                    ((7, 0.010), (19, 0.008), (47, 0.011), (113, 0.016), (170, 0.018)))  # fmt: skip
     colour = colour * (1 + texture * (1 + person.wrinkles))
     view.canvas.paint(coverage(head.outline, view.pixel), colour, "skin")
 
@@ -120,7 +120,7 @@ def paint_lines(view: View, head: HeadShape) -> None:
     crow = crow * ramp(side, 0.325, 0.345) * ramp(side, 0.42, 0.38) * ramp(fan.abs(), 0.75, 0.5)
     bag = y - 0.085 + 1.6 * (side - 0.2).square()
     bags = stroke(bag, 0.007, pixel) * ramp((side - 0.2).abs(), 0.12, 0.06)
-    fold = side - 0.115 - 0.30 * (y - 0.2) - 0.02 * person.smile
-    folds = stroke(fold, 0.007, pixel) * ramp(y, 0.17, 0.24) * ramp(y, 0.42, 0.33)
-    strength = old * (0.34 * forehead + 0.30 * crow + 0.38 * bags) + folds * (0.05 + 0.32 * old + 0.16 * person.smile.clamp(min=0))
+    fold = side - 0.105 - 0.020 * person.smile - 0.36 * (y - 0.19) + 0.55 * (y - 0.19).square()
+    folds = ramp(fold.abs(), 0.022, 0.0) * ramp(y, 0.17, 0.25) * ramp(y, 0.41, 0.30)
+    strength = old * (0.34 * forehead + 0.30 * crow + 0.38 * bags) + folds * (0.04 + 0.30 * old + 0.12 * person.smile.clamp(min=0))
     view.canvas.paint(strength.clamp_(max=0.6) * ramp(head.outline, -0.01, -0.05), shaded(person.skin, torch.full_like(old, 0.95)))

@@ -22,7 +22,7 @@ def paint_nose(view: View) -> None:
     turned = 0.75 * person.light - 1.6 * person.yaw
     for sign in (-1, 1):
         edge = blob((x * sign - half) / (0.7 + along), y + 0.09, 0.035, 0.20)
-        canvas.paint(edge * (0.20 - 0.17 * sign * turned).clamp(0.02, 0.42), shaded(person.skin, torch.full_like(x, 0.9)))
+        canvas.paint(edge * (0.26 - 0.20 * sign * turned).clamp(0.04, 0.50), shaded(person.skin, torch.full_like(x, 0.9)))
     cast = blob(x + 0.02 * person.light, y - 0.062, 1.15 * width, 0.055) * 0.34
     canvas.paint(cast, shaded(person.skin, torch.full_like(x, 1.0)))
     ball = ellipse(x, y + 0.012, width * 0.62, 0.052)
@@ -58,7 +58,7 @@ def paint_mouth(view: View) -> None:
     gap = person.opening * arc * (1 - 0.1 * t * t)
     line = y - 0.006 * wave(t * 0.5 + 0.25) * 0.6
     size = person.lip_size * (1 - 0.18 * smile.clamp(min=0))
-    bow = 1 + 0.16 * blob(t.abs() - 0.22, y * 0, 0.26, 1.0) - 0.26 * blob(t, y * 0, 0.16, 1.0)
+    bow = 1 + 0.16 * blob(t.abs() - 0.22, y * 0, 0.26, 1.0) - 0.17 * blob(t, y * 0, 0.20, 1.0)
     top = -0.040 * size * arc * bow - 0.35 * gap
     bottom = 0.056 * size * arc * (0.75 + 0.25 * arc) + 0.75 * gap
     slope = (1 + (0.55 * t).square()).sqrt()
@@ -76,7 +76,7 @@ def paint_mouth(view: View) -> None:
 def _paint_lips(part: View, x: Tensor, y: Tensor, t: Tensor, lips: Tensor, bottom: Tensor, gap: Tensor) -> None:
     canvas, person, pixel = part.canvas, part.person, part.pixel
     upper = ramp(y - 0.2 * gap, 0.008, -0.008)
-    wrinkle = strands(x * (1 + 2 * y), person.texture_phase, canvas.pixel, ((31, 0.03), (71, 0.05), (150, 0.06)))
+    wrinkle = strands(x * (1 + 2 * y), person.texture_phase, canvas.pixel, ((31, 0.015), (71, 0.025), (150, 0.035)))
     colour = person.lips * (1 - 0.22 * upper - 0.22 * ramp(t.abs(), 0.6, 1.05) + wrinkle)
     canvas.paint(coverage(lips, pixel + 0.008 * (1 - person.lipstick)) * (0.78 + 0.22 * person.lipstick), colour, "lips")
     shine = blob(t - 0.12 * person.light, (y - 0.52 * bottom - 0.22 * gap), 0.55, 0.017)

@@ -38,8 +38,8 @@ def _pose(d: Draws, p: Parameters) -> Parameters:
         "roll": sine_roll,
         "roll_cosine": (1 - sine_roll.square()).sqrt(),
         "shift_x": d.bell("shift_x", -0.08, 0.08),
-        "shift_y": d.bell("shift_y", 0.00, 0.12),
-        "scale": d.bell("scale", 0.98, 1.20),
+        "shift_y": d.bell("shift_y", -0.01, 0.10),
+        "scale": d.bell("scale", 0.95, 1.15),
     }
 
 
@@ -47,9 +47,9 @@ def _head(d: Draws, p: Parameters) -> Parameters:
     masculine = (~p["feminine"]).float()
     return {
         "head_width": d.bell("head_width", 0.43, 0.49),
-        "jaw_width": d.bell("jaw_width", 0.30, 0.38) + 0.035 * masculine,
-        "jaw_drop": d.bell("jaw_drop", 0.55, 0.66) + 0.02 * masculine,
-        "neck_width": d.bell("neck_width", 0.19, 0.23) + 0.05 * masculine,
+        "jaw_width": d.bell("jaw_width", 0.325, 0.395) + 0.035 * masculine,
+        "jaw_drop": d.bell("jaw_drop", 0.56, 0.65) + 0.02 * masculine,
+        "neck_width": d.bell("neck_width", 0.175, 0.215) + 0.05 * masculine,
         "ear_size": d.bell("ear_size", 0.85, 1.2),
     }
 
@@ -70,22 +70,24 @@ def _skin(d: Draws, p: Parameters) -> Parameters:
 
 def _hair_shape(d: Draws, p: Parameters) -> Parameters:
     feminine = p["feminine"]
-    bald = d.chance("bald", torch.where(feminine, 0.0, 0.08 + 0.16 * p["wrinkles"]))
+    hat = d.chance("hat", 0.1)
+    bald = d.chance("bald", torch.where(feminine, 0.0, 0.08 + 0.16 * p["wrinkles"])) & ~hat
     length = torch.where(feminine, d.uniform("length", 0.05, 1.0), d.uniform("length", -0.9, 0.45))
     long = (length > 0.25) & ~bald
-    hat = d.chance("hat", 0.1)
     afro = d.chance("afro", torch.where((p["skin_tone"] > 0.5) & ~hat & ~bald, 0.35, 0.0))
     bangs = d.chance("bangs", torch.where(feminine, 0.32, 0.2)) & ~bald & ~afro & ~hat
     wavy = afro | (d.chance("wavy", 0.42) & ~bald)
     curl = torch.where(wavy, d.uniform("curl", 0.55, 1.0), d.uniform("curl", 0.0, 0.12))
-    receding = d.chance("receding", torch.where(feminine, 0.0, 0.12 + 0.4 * p["wrinkles"])) & ~bangs & ~afro & ~bald
+    receding = d.chance("receding", torch.where(feminine, 0.0, 0.12 + 0.4 * p["wrinkles"])) & ~(bangs | afro | bald | hat)
+    earrings = d.chance("earrings", torch.where(feminine, 0.42, 0.05))
     return {
+        "earrings": earrings,
         "bald": bald,
         "fringe_of_hair": bald & d.chance("fringe_of_hair", 0.5),
         "hat": hat,
         "long_hair": long & ~afro,
         "hair_length": 0.30 + 0.72 * length.clamp(0.0, 1.0),
-        "hair_tucked": d.chance("hair_tucked", 0.35),
+        "hair_tucked": earrings | d.chance("hair_tucked", 0.3),
         "bun": d.chance("bun", torch.where(feminine & ~long & ~hat, 0.6, 0.0)),
         "afro": afro,
         "bangs": bangs,
@@ -126,7 +128,7 @@ def _expression(d: Draws, p: Parameters) -> Parameters:
         "gaze_y": d.bell("gaze_y", -0.012, 0.012),
         "eye_open": d.bell("eye_open", 0.72, 1.25),
         "brow_raise": d.bell("brow_raise", -0.01, 0.035),
-        "brow_tilt": d.bell("brow_tilt", -0.035, 0.025),
+        "brow_tilt": d.bell("brow_tilt", -0.022, 0.028),
     }
 
 
@@ -172,6 +174,7 @@ def _makeup(d: Draws, p: Parameters) -> Parameters:
 
 def _accessories(d: Draws, p: Parameters) -> Parameters:
     glasses = d.chance("glasses", 0.2)
+    collar = d.choice("collar", [0.34, 0.22, 0.28, 0.16])  # crew, V, shirt, turtleneck
     return {
         "glasses": glasses,
         "sunglasses": glasses & d.chance("sunglasses", 0.22),
@@ -180,9 +183,9 @@ def _accessories(d: Draws, p: Parameters) -> Parameters:
         "lens_rounding": d.uniform("lens_rounding", 0.35, 1.0),
         "frame_thickness": d.uniform("frame_thickness", 0.009, 0.02),
         "frame": palettes.pick(palettes.FRAMES, d.uniform("frame")),
-        "earrings": d.chance("earrings", torch.where(p["feminine"], 0.42, 0.05)),
         "earring_hoop": d.chance("earring_hoop", 0.5),
-        "necklace": d.chance("necklace", torch.where(p["feminine"], 0.3, 0.04)),
+        "collar": collar,
+        "necklace": d.chance("necklace", torch.where(p["feminine"], 0.3, 0.04)) & (collar != 3),
         "metal": palettes.pick(((0.93, 0.76, 0.32), (0.85, 0.87, 0.90)), d.uniform("metal")),
         "hat_kind": d.choice("hat_kind", [0.4, 0.3, 0.3]),  # beanie, cap, brimmed
         "hat_colour": palettes.pick(palettes.CLOTHES, d.uniform("hat_colour")),
@@ -193,7 +196,6 @@ def _scene(d: Draws, p: Parameters) -> Parameters:
     return {
         "clothes": palettes.pick(palettes.CLOTHES, d.uniform("clothes")),
         "second_clothes": palettes.pick(palettes.CLOTHES, d.uniform("second_clothes")),
-        "collar": d.choice("collar", [0.34, 0.22, 0.28, 0.16]),  # crew, V, shirt, turtleneck
         "striped": d.chance("striped", 0.2),
         "background": palettes.pick(palettes.BACKGROUND, d.uniform("background")),
         "background_light": d.uniform("background_light", 0.0, 0.45),

@@ -25,7 +25,7 @@ def paint_background(canvas: Canvas, person: Person) -> None:
 def torso_frame(canvas: Canvas, person: Person) -> tuple[Tensor, Tensor]:
     """Coordinates of the torso, which follows the head's place and size but does not turn with it."""
     x = (canvas.x - 0.9 * person.shift_x) / person.scale
-    y = (canvas.y - person.shift_y) / person.scale
+    y = (canvas.y - person.shift_y) / person.scale + 0.07
     return x + 0.0 * y, y + 0.0 * x
 
 
@@ -47,17 +47,17 @@ def paint_clothes(view: View) -> None:
     canvas, person, pixel = view.canvas, view.person, view.pixel
     x, y = torso_frame(canvas, person)
     shoulders = smooth_min(ellipse(x, y - 1.50, 1.08 - 0.16 * person.feminine, 0.72),
-                           ellipse(x, y - 1.10, 0.42, 0.40), 0.25)  # fmt: skip
+                           ellipse(x, y - 1.17, 0.42, 0.40), 0.25)  # fmt: skip
     kind = person.collar
     width = person.neck_width
     crew = ellipse(x, y - 0.62, width + 0.05, 0.24)
-    vee = torch.maximum(1.45 * x.abs() + (y - 1.12), -(y - 0.2)) * 0.57
+    vee = (2 * x.abs() + y - 1.09) * 0.447
     turtleneck = torch.full_like(x, 1.0)
     opening = torch.where(kind == 0, crew, torch.where(kind == 3, turtleneck, vee))
-    collar = torch.maximum((x.abs() - width - 0.035) - 0.1 * (y - 0.8), (0.70 + 0.06 * (x / width).square()) - y)
+    collar = torch.maximum((x.abs() - width - 0.035) - 0.1 * (y - 0.8), (0.62 + 0.05 * (x / width).square()) - y)
     body = torch.where(kind == 3, torch.minimum(shoulders, collar), torch.maximum(shoulders, -opening))
     canvas.paint(coverage(body, pixel), _cloth(view, x, y, shoulders), "clothes")
-    hem = stroke(torch.where(kind == 3, (y - 0.82 - 0.05 * (x / width).square()), opening - 0.025), 0.012, pixel)
+    hem = stroke(torch.where(kind == 3, (y - 0.73 - 0.05 * (x / width).square()), opening - 0.025), 0.012, pixel)
     inside = coverage(body, pixel)
     canvas.paint(hem * inside * 0.35 * (kind != 2), person.clothes * 0.5)
     _shirt_collar(view, x, y)
@@ -76,11 +76,11 @@ def _cloth(view: View, x: Tensor, y: Tensor, shoulders: Tensor) -> Tensor:
 
 def _shirt_collar(view: View, x: Tensor, y: Tensor) -> None:
     canvas, person, pixel = view.canvas, view.person, view.pixel
-    outer = x.abs() - 0.02
-    edge = 1.45 * x.abs() + (y - 1.12)  # the border of the V
-    flap = torch.maximum(torch.maximum(-edge * 0.57, edge * 0.57 - 0.105), torch.maximum(y - 1.02 - 0.1 * outer, 0.70 - y))
+    across = (2 * x.abs() + y - 1.09) * 0.447  # distance to the border of the V
+    tip = 0.05 + 0.24 * (y - 0.70).clamp(0, 0.3)  # the flap widens downwards
+    flap = torch.maximum(torch.maximum(-across, across - tip), torch.maximum(y - 0.98 - 0.35 * x.abs(), 0.69 - 0.3 * x.abs() - y))
     shirt = person.collar == 2
-    canvas.paint(coverage(flap - 0.02, pixel) * shirt * 0.3, person.clothes * 0.35)
+    canvas.paint(ramp(flap, 0.035, -0.01) * shirt * 0.35, person.clothes * 0.35)
     canvas.paint(coverage(flap, pixel) * shirt, mix(person.clothes, 1.0, 0.22), "clothes")
 
 
@@ -89,4 +89,4 @@ def light_picture(view: View) -> None:
     canvas, person = view.canvas, view.person
     light = person.brightness + 0.09 * person.light * canvas.x - 0.03 * canvas.y
     tint = torch.cat((1 + person.warmth, torch.ones_like(person.warmth), 1 - person.warmth)).view(3, -1, 1, 1)
-    canvas.paint(torch.ones_like(canvas.x + canvas.y), canvas.data * light * tint)
+    canvas.grade(light * tint)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 Number = float | Tensor
+TURNS = ((0.8, 0.6), (0.28, 0.96), (0.936, -0.352), (0.6, -0.8))  # cosine and sine, one for each octave of `grain`
 
 
 def coverage(distance: Tensor, pixel: Number) -> Tensor:
@@ -100,9 +101,10 @@ def grain(x: Tensor, y: Tensor, phase: Tensor, pixel: float, octaves: Sequence[t
     for order, (frequency, amplitude) in enumerate(octaves):
         weight = amplitude * visibility(1.4 * frequency, pixel)
         if weight > 0:
-            bend = wave((0.31 * x - 0.23 * y) * frequency + phase * (5.3 + order)) * 0.6
-            first = wave((0.8 * x + 0.6 * y) * frequency + bend + phase)
-            total = total + first * wave((-0.6 * x + 0.8 * y) * frequency - bend + 2.3 * phase) * weight
+            cosine, sine = TURNS[order % len(TURNS)]
+            along, across = (cosine * x + sine * y) * frequency, (cosine * y - sine * x) * frequency
+            bend = 0.7 * wave(0.37 * along - 0.29 * across + phase * (5.3 + order))
+            total = total + wave(along + bend + phase) * wave(across - bend + 2.3 * phase) * weight
     return total
 
 
