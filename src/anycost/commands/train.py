@@ -15,6 +15,7 @@ from pathlib import Path
 
 from anycost.configuration.paths import config_groups
 from anycost.configuration.schema import TrainConfig
+from anycost.errors import UserError
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -22,10 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(_usage())
     elif arguments[:1] == ["--resolved"]:
-        from anycost.configuration.convert import load_config
-
-        file = Path(arguments[1])
-        train(load_config(file), file.parent)
+        _train_resolved(arguments[1:])
     else:
         from anycost.configuration.composition import run_composed
 
@@ -38,6 +36,14 @@ def train(config: TrainConfig, run_dir: Path) -> None:
     from anycost.training import run
 
     run(config, run_dir)
+
+
+def _train_resolved(arguments: Sequence[str]) -> None:
+    from anycost.configuration.convert import load_config
+
+    if len(arguments) != 1 or not (file := Path(arguments[0])).is_file():
+        raise UserError("--resolved takes the config.yaml of a run folder and nothing else")
+    train(load_config(file), file.parent)
 
 
 def _usage() -> str:

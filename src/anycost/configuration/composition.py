@@ -21,6 +21,13 @@ from anycost.configuration.store import register
 from anycost.errors import UserError
 
 
+def compose(*arguments: str) -> TrainConfig:
+    """The configuration that `anycost train ARGUMENTS` would train with; for notebooks, benchmarks and tests."""
+    register()
+    with _explained(), hydra.initialize_config_dir(_conf(), version_base="1.3"):
+        return to_train_config(hydra.compose("train", hydra_arguments(arguments)))
+
+
 def run_composed(arguments: Sequence[str], task: Callable[[TrainConfig, Path], object]) -> None:
     """Compose `conf/train.yaml` with the arguments; call `task(config, run_dir)` once, or per row of a multirun.
 
@@ -29,7 +36,7 @@ def run_composed(arguments: Sequence[str], task: Callable[[TrainConfig, Path], o
     """
     failures: list[UserError] = []
 
-    @hydra.main(version_base="1.3", config_path=str(config_home() / "conf"), config_name="train")
+    @hydra.main(version_base="1.3", config_path=_conf(), config_name="train")
     def job(composed: DictConfig) -> None:
         try:
             task(to_train_config(composed), Path(HydraConfig.get().runtime.output_dir))
@@ -37,16 +44,26 @@ def run_composed(arguments: Sequence[str], task: Callable[[TrainConfig, Path], o
             failures.append(error)
 
     register()
+    with _explained(), _command_line(hydra_arguments(arguments)):
+        job()
+    if failures:
+        raise UserError("\nerror: ".join(map(str, failures)))
+
+
+def _conf() -> str:
+    return str(config_home() / "conf")
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what is wrong with the configuration into a `UserError`; let other errors pass."""
     try:
-        with _command_line(hydra_arguments(arguments)):
-            job()
+        yield
     except Exception as error:
         explained = explain(error)
         if explained is None:
             raise
         raise explained from None
-    if failures:
-        raise UserError("\nerror: ".join(map(str, failures)))
 
 
 def hydra_arguments(arguments: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """From what Hydra composed, or from a run's `config.yaml`, to the plain objects that everything else receives."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from anycost.configuration.checks import check
-from anycost.configuration.schema import STAGES, TrainConfig
+from anycost.configuration.schema import MISSING, STAGES, TrainConfig
 from anycost.errors import UserError
 from anycost.files import atomic_write
 
@@ -27,8 +27,8 @@ def to_train_config(composed: DictConfig) -> TrainConfig:
 def resolved(composed: DictConfig) -> TrainConfig:
     """`to_train_config` without the checks of values against each other."""
     own = OmegaConf.masked_copy(composed, [spec.name for spec in fields(TrainConfig)])
-    if missing := sorted(OmegaConf.missing_keys(own)):
-        raise UserError(f"{missing[0]} is missing: add {missing[0]}=... to the command line")
+    for key in _missing(OmegaConf.to_container(own, resolve=False)):
+        raise UserError(f"{key} is missing: add {key}=... to the command line")
     return from_values(OmegaConf.to_container(own, resolve=True))
 
 
@@ -51,6 +51,14 @@ def load_config(file: Path) -> TrainConfig:
     config = from_values(yaml.safe_load(file.read_text(encoding="utf-8")))
     check(config)
     return config
+
+
+def _missing(values: Any, prefix: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _missing(value, f"{prefix}{name}.")
+        elif value == MISSING:
+            yield f"{prefix}{name}"
 
 
 def _build(kind: type, values: Mapping[str, Any], prefix: str = "") -> Any:

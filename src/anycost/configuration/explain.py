@@ -97,7 +97,7 @@ def _omegaconf(error: OmegaConfBaseException) -> str:
 def _unknown_key(key: str, parent: object) -> str:
     root = parent._get_root() if isinstance(parent, DictConfig) else None
     known = [*_dotted(root, hydra=key.startswith("hydra"))] if isinstance(root, DictConfig) else []
-    if match := nearest_keys(key, [*known, *config_groups()]):
+    if match := nearest_keys(key, list(dict.fromkeys([*known, *config_groups()]))):
         return f"{key} does not exist; did you mean {' or '.join(match)}?"
     home = key.rpartition(".")[0]
     siblings = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == home]
@@ -105,7 +105,7 @@ def _unknown_key(key: str, parent: object) -> str:
 
 
 def _dotted(node: DictConfig, prefix: str = "", hydra: bool = False) -> Iterator[str]:
-    for name in node:
+    for name in map(str, node):
         if not prefix and (name == "hydra") != hydra:
             continue
         yield f"{prefix}{name}"

@@ -50,10 +50,13 @@ def run_dir(*, _root_: DictConfig) -> str:
 
 def sweep_run_name(swept: Sequence[str], *, _root_: DictConfig) -> str:
     """Resolver of `hydra.sweep.subdir`: the folder of one run inside a multirun that varies the keys `swept`."""
-    keys = {str(key) for key in [*swept, *(OmegaConf.select(_root_, "hydra.sweeper.params") or ())]}
-    overrides = [text for text in _root_.hydra.overrides.task if text.partition("=")[0] in keys]
+    overrides = {text.partition("=")[0]: text for text in _root_.hydra.overrides.task}
+    rows = [str(key) for key in OmegaConf.select(_root_, "hydra.sweeper.params") or ()]
+    if not set(rows) <= set(overrides):
+        raise UserError("a table of runs cannot be an element of a sweep: start it alone, -m experiments=TABLE")
+    varied = [text for key, text in overrides.items() if key in {*swept, *rows}]
     config = resolved(_root_)  # unchecked: a bad row fails when its turn comes, and the others run
-    folder = Path(_root_.hydra.sweep.dir) / run_name(config, overrides)
+    folder = Path(_root_.hydra.sweep.dir) / run_name(config, varied)
     return (next_free_run_dir(folder) if config.resume == "never" else folder).name
 
 

@@ -1,0 +1,7 @@
+"""`python -m anycost` is `anycost`."""
+
+import sys
+
+from anycost.commands import main
+
+sys.exit(main())
