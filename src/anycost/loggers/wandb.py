@@ -1,0 +1,110 @@
+"""Weights & Biases: stable ids, the x-axis in images seen, and no value lost or doubled when a run is continued."""
+
+import netrc
+import os
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.loggers.logger import rank_zero_experiment
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from anycost.loggers.table import Row
+
+if TYPE_CHECKING:
+    from wandb import Run
+    from wandb.sdk.lib import RunDisabled
+
+REPLAYED_ROWS = 256
+"""A kill can lose what wandb has not yet written: at most a block of 32 KiB, and a row takes 150 bytes or more."""
+
+
+@dataclass(frozen=True)
+class WandbRun:
+    """What a run is called there. `id` is the name of the run folder, so that a continued run stays one run."""
+
+    id: str
+    project: str
+    folder: Path
+    entity: str | None = None
+    group: str | None = None
+    job_type: str | None = None
+    tags: Sequence[str] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ImagesWandbLogger(WandbLogger):
+    """Lightning's logger with `step` = images seen, written to the step of each row and to its column `images`.
+
+    Offline, every attempt writes a file of its own. What is logged again after a kill carries the same step, so a
+    reader that keeps the last row per step sees each step once.
+    """
+
+    def __init__(self, run: WandbRun, mode: str = "auto") -> None:
+        super().__init__(
+            name=run.id, id=run.id, project=run.project, save_dir=str(run.folder), entity=run.entity,
+            group=run.group, job_type=run.job_type, tags=list(run.tags), config=dict(run.config),
+            mode=resolved_mode(mode),
+        )  # fmt: skip
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "Run | RunDisabled":
+        """The wandb run, started at first use."""
+        if self._experiment is None:
+            import wandb
+
+            self._experiment = wandb.init(**self._wandb_init, settings=wandb.Settings(console="off"))
+            self._experiment.define_metric("images")
+            self._experiment.define_metric("*", step_metric="images")
+        return self._experiment
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log values at `step` = images seen.
+
+        A step that the server already has is left out: W&B takes steps in ascending order only, and the values of
+        a continued run are the same.
+        """
+        if step is None:
+            raise ValueError("Weights & Biases needs the number of images seen as `step`")
+        if step >= self.experiment.step:
+            self.experiment.log({"images": step, "kimg": step / 1000, **metrics}, step=step)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any, **__: Any) -> None:
+        """The resolved configuration was given when the run started."""
+
+    @rank_zero_only
+    def replay(self, rows: Sequence[Row]) -> None:
+        """Log the last of `rows` (metrics.csv up to the checkpoint) again: the killed attempt may have lost them."""
+        for row in rows[-REPLAYED_ROWS:]:
+            values = {name: value for name, value in row.items() if name not in ("images", "kimg")}
+            self.log_metrics(values, int(row["images"]))
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """End the wandb run: a pipeline's next stage is another one."""
+        if self._experiment is not None:
+            self._experiment.finish(exit_code=0 if status == "success" else 1)
+
+
+def resolved_mode(mode: str) -> str:
+    """`online` or `offline`; `auto` follows $WANDB_MODE, else is online where an account is configured."""
+    if mode != "auto":
+        return mode
+    return os.environ.get("WANDB_MODE") or ("online" if _has_account() else "offline")
+
+
+def _has_account() -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
