@@ -180,6 +180,11 @@ def test_impossible_number_of_resolutions_is_refused(num_resolutions: int) -> No
         Discriminator(SPACE, num_resolutions)
 
 
+def test_model_without_a_block_is_refused() -> None:
+    with pytest.raises(UserError):
+        Discriminator(ArchitectureSpace(4, 1, 8, num_resolutions=1), 1)
+
+
 def test_minibatch_deviation_of_constant_images() -> None:
     """[A §2]: samples that are constant 0..7 give 2.2361 for all of them."""
     x = torch.arange(8.0, dtype=torch.float64)[:, None, None, None].expand(8, 2, 4, 4)
@@ -216,12 +221,15 @@ def test_bf16_computes_close_to_fp32_and_returns_fp32(discriminator: Discriminat
     assert (logits - expected).norm() < 0.05 * expected.norm()
 
 
-def test_recomputing_blocks_changes_no_gradient(discriminator: Discriminator) -> None:
-    images, code = pictures(4, 32), code_of(0.5)
+@pytest.mark.parametrize("kind", ["usual", "bf16", "r1"])
+def test_recomputing_blocks_changes_no_gradient(discriminator: Discriminator, kind: str) -> None:
+    images, code = pictures(4, 32).float().requires_grad_(), code_of(0.5).float()
     gradients = []
-    for discriminator.checkpointing in (False, True):
+    for discriminator.float().checkpointing in (False, True):
         discriminator.zero_grad()
-        discriminator(images, code).square().sum().backward()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=kind == "bf16"):
+            logits = discriminator(images, code)
+        (r1_penalty(images, logits) if kind == "r1" else logits.square().sum()).backward()
         gradients.append([parameter.grad for parameter in discriminator.parameters()])
     for usual, again in zip(*gradients, strict=True):
         assert (usual is None) == (again is None)

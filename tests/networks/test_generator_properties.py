@@ -187,10 +187,14 @@ def test_half_of_a_wide_model_is_the_narrow_model_after_the_fan_in_gain(with_gai
     assert torch.allclose(half, narrow(latents), **CLOSE) == with_gain
 
 
-@given(cases(lowest=8))
-def test_recomputing_blocks_changes_no_gradient(case: Case) -> None:
-    case.generator.checkpointing = False
-    usual = gradients(case.generator, weighted_sum([case.generator(case.latents, case.architecture)]))
-    case.generator.checkpointing = True
-    again = gradients(case.generator, weighted_sum([case.generator(case.latents, case.architecture)]))
-    assert all(torch.equal(usual[name], again[name]) for name in usual)
+@given(cases(lowest=8), st.sampled_from(["usual", "bf16", "path length"]))
+def test_recomputing_blocks_changes_no_gradient(case: Case, kind: str) -> None:
+    generator, found = case.generator.float(), []
+    w_plus = torch.randn(len(case.latents), generator.num_styles, LATENT, requires_grad=True)
+    for generator.checkpointing in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=kind == "bf16"):
+            image = generator(w_plus, case.architecture, latents_in="w")
+        scalar = path_lengths(image, w_plus, image.detach()).sum() if kind == "path length" else image.square().sum()
+        found.append(gradients(generator, scalar))
+    for name, gradient in found[0].items():
+        assert torch.equal(gradient, found[1][name]), name

@@ -127,7 +127,7 @@ class Discriminator(nn.Module):
             )
         )
         self.resolutions = sorted(channels)[-num_resolutions:]
-        if self.resolutions[0] < 8 <= space.resolution:
+        if self.resolutions[0] < 8:
             raise UserError(
                 f"num_resolutions={num_resolutions} reaches below 8 px, where the discriminator has no block"
             )
