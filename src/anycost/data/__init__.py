@@ -1,0 +1,1 @@
+"""Images: sources, the embedded faces, the resolution pyramid and batches."""
