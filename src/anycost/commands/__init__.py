@@ -1,5 +1,6 @@
 """The command line: `anycost VERB ...`. Verbs are imported when they are called, so that `--help` is quick."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -8,8 +9,6 @@ from anycost.errors import UserError
 
 VERBS = {
     "train": "train a generator, or continue its training: anycost train stage=ada_ch data=ffhq",
-    "prepare": "check, crop, resize and pack a folder, zip or LMDB of images into one zip",
-    "benchmark": "measure the speed of this machine: anycost benchmark training",
     "options": "print the options of the configuration: anycost options stage",
 }
 
@@ -25,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # `anycost options | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _run(verb: str, arguments: list[str]) -> int:

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from anycost.commands.arguments import protect_paths, without_plus
+from anycost.configuration.arguments import protect_paths, without_plus
 from anycost.configuration.convert import to_train_config
 from anycost.configuration.explain import explain
 from anycost.configuration.identity import decides_identity, multirun_name, safe_name

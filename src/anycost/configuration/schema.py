@@ -41,12 +41,8 @@ class DataConfig:
     subset: str | None = option(None, "folder inside `path`, or a named split of the data set", path=True)
     split: str | None = option(None, "named split of a data set that has one (celeba_hq: train, val, test)")
     resolution: int = option(MISSING, "side of the training images in pixels, a power of two", at_least=8)
-    padding: str = option(
-        "crop", "what happens to pictures that are not square", ("crop", "letterbox", "error")
-    )
-    filter: str = option(
-        "bilinear", "resize filter of the pyramid (antialiased)", ("bilinear", "lanczos", "box")
-    )
+    padding: str = option("crop", "what happens to pictures that are not square", ("crop", "letterbox", "error"))
+    filter: str = option("bilinear", "resize filter of the pyramid (antialiased)", ("bilinear", "lanczos", "box"))
     mirror: bool = option(True, "flip every second image, the same over the pyramid")
     size: int | None = option(
         None, "use only the first `size` images (faces: how many exist; default 70000)", at_least=1
@@ -78,9 +74,7 @@ class ScheduleConfig:
     multires: float = option(MISSING, "length of stage 2 in thousands of images", at_least=0)
     ada_ch: float = option(MISSING, "length of stage 3 in thousands of images", at_least=0)
     attributes: float = option(MISSING, "length of the attributes stage in thousands of images", at_least=0)
-    ema_kimg: float = option(
-        10.0, "half-life of the averaged generator in thousands of images", at_least=0
-    )
+    ema_kimg: float = option(10.0, "half-life of the averaged generator in thousands of images", at_least=0)
 
 
 @dataclass
@@ -88,12 +82,8 @@ class FeaturesConfig:
     """Which networks judge images: the published ones, or the small embedded one (no download)."""
 
     name: str = option(MISSING, "published or embedded")
-    distance: str = option(
-        "inception", "features of frechet and kernel distances", ("inception", "embedded")
-    )
-    perceptual: str = option(
-        "lpips", "perceptual distance of consistency losses and metrics", ("lpips", "embedded")
-    )
+    distance: str = option("inception", "features of frechet and kernel distances", ("inception", "embedded"))
+    perceptual: str = option("lpips", "perceptual distance of consistency losses and metrics", ("lpips", "embedded"))
 
 
 @dataclass
@@ -164,16 +154,12 @@ class StageConfig:
     """Options that every adversarial stage has."""
 
     name: str = option(MISSING, "stylegan2, multires, ada_ch, attributes or pipeline")
-    kimg: float = option(
-        MISSING, "length of the stage in thousands of images", at_least=0, identity=False
-    )
+    kimg: float = option(MISSING, "length of the stage in thousands of images", at_least=0, identity=False)
     optimizer: OptimizerConfig = option(OptimizerConfig, "Adam")
     r1: R1Config = option(R1Config, "R1 gradient penalty")
     path_length: PathLengthConfig = option(PathLengthConfig, "path-length regularisation")
     mixing_probability: float = option(0.9, "probability that a batch mixes two styles", at_least=0)
-    ema_kimg: float = option(
-        10.0, "half-life of the averaged generator in thousands of images", at_least=0
-    )
+    ema_kimg: float = option(10.0, "half-life of the averaged generator in thousands of images", at_least=0)
     generator_noise: str = option(
         "image",
         "noise maps of the generator phase: one set per image, or one shared by the batch (official code)",
@@ -197,9 +183,7 @@ class MultiresConfig(StageConfig):
         lambda: PathLengthConfig(weight=0.0), "path-length regularisation; belongs to stage 1, so off here"
     )
     num_resolutions: int = option(4, "highest resolutions that are trained", at_least=1)
-    sampled_resolutions: int = option(
-        1, "resolutions drawn in each phase (official scripts: 2)", at_least=1
-    )
+    sampled_resolutions: int = option(1, "resolutions drawn in each phase (official scripts: 2)", at_least=1)
     consistency: ConsistencyConfig = option(ConsistencyConfig, "Eq. 5")
 
 
@@ -213,9 +197,7 @@ class AdaChConfig(MultiresConfig):
     divided_by: int = option(4, "flexible: channel counts are multiples of this", at_least=1)
     conditioned_discriminator: bool = option(True, "tell the discriminator the architecture")
     sort_channels: bool = option(True, "sort channels by importance when the stage starts")
-    per_rank_architecture: bool = option(
-        False, "every process draws its own architecture (official code)"
-    )
+    per_rank_architecture: bool = option(False, "every process draws its own architecture (official code)")
 
 
 @dataclass
@@ -223,9 +205,7 @@ class AttributesConfig:
     """The small embedded network: attributes and label maps of the embedded faces."""
 
     name: str = "attributes"
-    kimg: float = option(
-        MISSING, "length of the stage in thousands of images", at_least=0, identity=False
-    )
+    kimg: float = option(MISSING, "length of the stage in thousands of images", at_least=0, identity=False)
     learning_rate: float = option(0.002, "peak Adam learning rate, one cosine over the stage")
     texture_fraction: float = option(
         0.5, "share of a batch that is textures and noise, for the tasks outside faces", at_least=0
@@ -262,9 +242,7 @@ class TrainerConfig:
         None, "images per process and backward pass, a multiple of 4; default: all", at_least=4,
         identity=False,
     )
-    max_minutes: float | None = option(
-        None, "finish after this time with what there is", at_least=0, identity=False
-    )
+    max_minutes: float | None = option(None, "finish after this time with what there is", at_least=0, identity=False)
     compile: bool = option(False, "torch.compile the networks")
     profiler: str = option(
         "none", "print where the time went: per hook of Lightning, or per operator",
@@ -283,9 +261,7 @@ class EmaConfig:
 class CheckpointConfig:
     """Checkpoints."""
 
-    every_kimg: float | None = option(
-        None, "thousands of images between checkpoints; default: a tenth of the stage"
-    )
+    every_kimg: float | None = option(None, "thousands of images between checkpoints; default: a tenth of the stage")
     keep_last: int = option(2, "how many of the newest checkpoints stay", at_least=2)
     keep_best: int = option(1, "how many of the best by `monitor` stay", at_least=0)
     monitor: str | None = option(
@@ -303,9 +279,7 @@ class GridConfig:
         None, "thousands of images between grids, 0 draws none; default: a tenth of the stage", at_least=0
     )
     rows: int = option(6, "latents, one a row", at_least=1)
-    architectures: list[str] = option(
-        ["full"], "columns; the stages that have sub-generators list more"
-    )
+    architectures: list[str] = option(["full"], "columns; the stages that have sub-generators list more")
     truncation: float = option(1.0, "psi of the truncation")
 
 
@@ -337,9 +311,7 @@ class LoggerConfig:
     )
     project: str = option("anycost", "Weights & Biases project")
     entity: str | None = option(None, "Weights & Biases entity")
-    group: str | None = option(
-        None, "Weights & Biases group; default: the name of the multirun, or the data"
-    )
+    group: str | None = option(None, "Weights & Biases group; default: the name of the multirun, or the data")
     tags: list[str] = option([], "Weights & Biases tags")
 
 
@@ -348,15 +320,11 @@ class MetricsConfig:
     """Measurements in training."""
 
     names: list[str] = option([], "metrics measured in training: frechet, kernel, consistency")
-    features: str = option(
-        "inception", "features of frechet and kernel distances", ("inception", "embedded")
-    )
+    features: str = option("inception", "features of frechet and kernel distances", ("inception", "embedded"))
     perceptual: str = option("lpips", "distance of the consistency metric", ("lpips", "embedded"))
     architectures: list[str] = option(["full"], "architectures measured")
     samples: int = option(5000, "images per measurement", at_least=8)
-    every_kimg: float | None = option(
-        None, "thousands of images between measurements; default: at the end only"
-    )
+    every_kimg: float | None = option(None, "thousands of images between measurements; default: at the end only")
     batch_size: int = option(32, "images per forward pass", at_least=1)
 
 
@@ -366,9 +334,7 @@ class PathsConfig:
 
     data: str = option("${oc.env:ANYCOST_DATA,./datasets}", "where data sets lie", path=True)
     logs: str = option("logs", "where runs are written", path=True)
-    cache: str = option(
-        "${oc.env:ANYCOST_CACHE,'~/.cache/anycost'}", "statistics of real images", path=True
-    )
+    cache: str = option("${oc.env:ANYCOST_CACHE,'~/.cache/anycost'}", "statistics of real images", path=True)
 
 
 @dataclass

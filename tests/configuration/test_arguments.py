@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anycost.commands.arguments import PATH_KEYS, protect_paths, without_plus
+from anycost.configuration.arguments import PATH_KEYS, protect_paths, without_plus
 from anycost.configuration.schema import TrainConfig
 
 NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1).filter(
