@@ -173,7 +173,7 @@ class ArchitectureSpace:
 
     def _nearest_ratios(self, counts: Sequence[int]) -> tuple[float, ...]:
         pairs = zip(counts, self.full_channels, strict=True)
-        return tuple(min(self.ratios, key=lambda ratio: abs(ratio - count / full)) for count, full in pairs)  # noqa: B023
+        return tuple(min(self.ratios, key=lambda ratio: abs(ratio - count / full)) for count, full in pairs)
 
     # ---- drawing architectures
 

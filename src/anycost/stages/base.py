@@ -57,6 +57,7 @@ class AdversarialStage(pl.LightningModule):
         self.consistency: Consistency | None = None
         self.path_length: PathLength | None = None
         self.values: dict[str, float] = {}
+        self.measured: dict[str, float] = {}
         self.restored_optimizers: dict[str, Any] = {}
 
     def add_consistency(self, options: ConsistencyConfig) -> None:
@@ -99,7 +100,8 @@ class AdversarialStage(pl.LightningModule):
         return self.ema if self.config.callbacks.ema.enabled else self.generator
 
     def log_values(self, values: dict[str, float]) -> None:
-        """Send values to all loggers, on the x-axis of images seen."""
+        """Send values to all loggers, on the x-axis of images seen; measurements are kept for the checkpoint."""
+        self.measured |= {name: value for name, value in values.items() if name.startswith("metrics/")}
         if self.trainer.is_global_zero:
             for logger in self.trainer.loggers:
                 logger.log_metrics(values, step=self.clock.images)
@@ -128,7 +130,7 @@ class AdversarialStage(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
         """One step: the phases that are due, then the clock."""
-        self.values = {}
+        self.values, self.measured = {}, {}
         shares = self._shares(batch)
         plan = self.planner.plan(self.clock.images)
         self.discriminator_phase(plan, shares)

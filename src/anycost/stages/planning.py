@@ -4,6 +4,7 @@ Resolutions are sampled without replacement, independently for the two phases; t
 independent draw of the same mode [A Sec. 4].
 """
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -88,8 +89,8 @@ class LatentDraws:
     def noises(
         self, phase: str, indices: Sequence[int], shapes: Sequence[tuple[int, int, int]], like: Tensor
     ) -> list[Tensor]:
-        """One `[B, 1, r, r]` map per layer: independent per image."""
-        sizes = [shape[1] * shape[2] for shape in shapes]
+        """One `[B, *shape]` map per shape: independent per image."""
+        sizes = [math.prod(shape) for shape in shapes]
         flat = normal(self.seed, f"{phase}/noise", indices, (sum(sizes),), like.device, like.dtype)
         return [part.unflatten(1, shape) for part, shape in zip(flat.split(sizes, 1), shapes, strict=True)]
 

@@ -1,0 +1,71 @@
+"""Checkpoints in training: `last.ckpt` always, the newest few and the best few by name of the image count."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from anycost.checkpoints import LAST, capture, write
+from anycost.configuration.schema import CheckpointConfig
+from anycost.files import explained_errors
+from anycost.runs import RunDir, RunRecord
+
+
+class CheckpointCallback(pl.Callback):
+    """Writes `kimg_<count>.ckpt`, points `last.ckpt` at it, and keeps the `keep_last` newest and `keep_best` best."""
+
+    def __init__(self, config: CheckpointConfig, run: RunDir, record: RunRecord, every_kimg: float) -> None:
+        self.config, self.run, self.record, self.every_kimg = config, run, record, every_kimg
+        self.best: dict[str, float] = {}
+
+    def on_train_batch_end(self, trainer: pl.Trainer, stage: Any, *unused: Any) -> None:
+        if stage.clock.crossed(self.every_kimg):
+            self.save(trainer, stage)
+
+    def on_train_end(self, trainer: pl.Trainer, stage: Any) -> None:
+        self.save(trainer, stage)
+
+    def save(self, trainer: pl.Trainer, stage: Any) -> None:
+        """Write a checkpoint of the present instant; all ranks call it, the first one writes."""
+        if trainer.is_global_zero:
+            path = self.run.checkpoints / f"kimg_{stage.clock.kimg:010.3f}.ckpt"
+            self._rank(path, stage.measured)
+            write(path, capture(stage, trainer.callbacks))
+            _link(path, self.run.checkpoints / LAST)
+            self._remove_old()
+            self.record.images = stage.clock.images
+            self.run.write_record(self.record)
+        trainer.strategy.barrier()
+
+    def _rank(self, path: Path, measured: dict[str, float]) -> None:
+        """Enter the checkpoint into the best list if a measurement was taken at this very image count."""
+        monitor = self.config.monitor or next(iter(measured), "")
+        if monitor in measured:
+            self.best[path.name] = measured[monitor]
+        self.best = dict(sorted(self.best.items(), key=lambda item: item[1])[: self.config.keep_best])
+
+    def _remove_old(self) -> None:
+        numbered = sorted(self.run.checkpoints.glob("kimg_*.ckpt"))
+        keep = {path.name for path in numbered[-self.config.keep_last :]} | set(self.best)
+        for path in numbered:
+            if path.name not in keep:
+                path.unlink()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = dict(state_dict["best"])
+
+
+def _link(path: Path, name: Path) -> None:
+    """Make `name` another name of `path` in one step (a symbolic link would dangle when old files go)."""
+    with explained_errors(name), tempfile.TemporaryDirectory(dir=name.parent, prefix=".link") as folder:
+        aside = Path(folder) / name.name
+        try:
+            os.link(path, aside)
+        except OSError:  # a file system without hard links
+            aside.write_bytes(path.read_bytes())
+        os.replace(aside, name)

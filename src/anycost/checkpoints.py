@@ -1,0 +1,120 @@
+"""Checkpoints: everything that training continues from, and how a damaged one is found out.
+
+No random state is in them, since every draw is a function of (seed, image index).
+"""
+
+import logging
+import os
+import platform
+import zipfile
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback
+from torch import nn
+
+from anycost import __version__
+from anycost.errors import UserError
+from anycost.files import atomic_write
+from anycost.stages.gradients import world_size
+
+FORMAT = 1
+LAST = "last.ckpt"
+log = logging.getLogger(__name__)
+
+
+def environment() -> dict[str, Any]:
+    """What must be the same for a resumed run to be exact to the bit."""
+    return {
+        "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "torch": torch.__version__,
+        "processes": world_size(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def capture(stage: Any, callbacks: Iterable[Callback]) -> dict[str, Any]:
+    """The content of a checkpoint of `stage` and of the callbacks that own state."""
+    return {
+        "format": FORMAT,
+        "version": __version__,
+        "environment": environment(),
+        "config": asdict(stage.config),
+        "images": stage.clock.images,
+        "stage": stage.state_dict(),
+        "optimizers": {name: adam.state_dict() for name, adam in stage.adam.items()},
+        "callbacks": {type(callback).__name__: state for callback in callbacks if (state := callback.state_dict())},
+    }
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint whole or not at all."""
+    with atomic_write(path) as file:
+        torch.save(content, file)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, after its checksums; anything damaged or foreign is a `UserError`."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise UserError(f"checkpoint {path} is damaged: the checksum of {damaged} is wrong")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (zipfile.BadZipFile, RuntimeError, EOFError) as error:
+        raise UserError(f"checkpoint {path} is damaged: {error}") from error
+    except OSError as error:
+        raise UserError(f"checkpoint {path} cannot be read: {error.strerror}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"{path} is not a checkpoint of this version of anycost")
+    return content
+
+
+def candidates(folder: Path) -> list[Path]:
+    """The checkpoints of a run that may continue it, newest first."""
+    numbered = sorted(folder.glob("kimg_*.ckpt"), reverse=True)
+    last = folder / LAST
+    same = [path for path in numbered if last.exists() and os.path.samefile(path, last)]
+    return ([last] if last.exists() else []) + [path for path in numbered if path not in same]
+
+
+def read_newest(folder: Path) -> dict[str, Any] | None:
+    """The newest whole checkpoint of a run; damaged ones are reported and passed over. None where there is none."""
+    found = candidates(folder)
+    for path in found:
+        try:
+            return read(path)
+        except UserError as error:
+            log.warning("%s; taking the one before", error)
+    if found:
+        raise UserError(f"all {len(found)} checkpoints in {folder} are damaged; start again with resume=never")
+    return None
+
+
+def restore(stage: Any, content: dict[str, Any]) -> None:
+    """Put a checkpoint's state into a fresh stage, memory layouts included."""
+    saved = content["stage"]
+    own = {name: tensor.shape for name, tensor in stage.state_dict().items()}
+    if own != {name: tensor.shape for name, tensor in saved.items()}:
+        raise UserError("the checkpoint is of another model or stage; start again with resume=never")
+    stage.load_state_dict(saved)
+    _restore_layouts(stage, saved)
+    stage.clock.images = content["images"]
+    stage.restored_optimizers = content["optimizers"]
+    reasons = [
+        f"{name} was {before}, is {now}"
+        for name, now in environment().items()
+        if (before := content["environment"].get(name)) != now
+    ]
+    if reasons:
+        log.warning("continuing, but not exact to the bit: %s", "; ".join(reasons))
+
+
+def _restore_layouts(stage: nn.Module, saved: dict[str, torch.Tensor]) -> None:
+    for name, parameter in stage.named_parameters():
+        if parameter.stride() != saved[name].stride():
+            parameter.data = torch.empty_like(saved[name], device=parameter.device).copy_(parameter.data)

@@ -1,0 +1,66 @@
+"""`init_from`: where a stage's first weights come from."""
+
+import logging
+from pathlib import Path
+
+from torch import Tensor
+
+from anycost.configuration.convert import load_config
+from anycost.configuration.schema import TrainConfig
+from anycost.errors import UserError
+from anycost.interchange.weights import read_weights
+from anycost.runs import RunDir
+
+PRECEDING = {"multires": "stylegan2", "ada_ch": "multires"}
+log = logging.getLogger(__name__)
+
+
+def initial_weights(config: TrainConfig) -> tuple[dict[str, Tensor], Path] | None:
+    """The tensors that `init_from` names and their file, or None for a start from scratch."""
+    preceding = PRECEDING.get(config.stage.name)
+    if config.init_from == "none" or (config.init_from == "auto" and preceding is None):
+        return None
+    file = _last_finished(config, preceding) if config.init_from == "auto" else _named(Path(config.init_from))
+    tensors, header = read_weights(file)
+    if header.kind != "training":
+        raise UserError(f"init_from={file} holds {header.kind} weights, not those of a generator in training")
+    return tensors, file
+
+
+def _named(path: Path) -> Path:
+    path = path.expanduser()
+    if path.is_file():
+        return path
+    weights = RunDir(path).weights
+    if weights.is_file():
+        return weights
+    if path.is_dir():
+        raise UserError(f"init_from={path} has no {weights.name}: that run is not finished, or the folder is no run")
+    raise UserError(f"init_from={path} does not exist")
+
+
+def _last_finished(config: TrainConfig, preceding: str | None) -> Path:
+    """The newest finished run of the preceding stage with the same data, model and seed."""
+    logs = Path(config.paths.logs) / "train"
+    found = [file for file in logs.rglob("weights.safetensors") if _matches(file, config, preceding)]
+    if not found:
+        raise UserError(
+            f"init_from=auto found no finished {preceding} run with this data, model and seed under {logs}. Train all "
+            "stages with stage=pipeline, name a run folder or a weights file, or start from scratch with init_from=none"
+        )
+    return max(found, key=lambda file: file.stat().st_mtime)
+
+
+def _matches(weights: Path, config: TrainConfig, stage: str | None) -> bool:
+    try:
+        other = load_config(RunDir(weights.parent).config)
+    except (OSError, UserError, KeyError, TypeError) as error:
+        log.debug("%s is not a run: %s", weights.parent, error)
+        return False
+    same_data = (other.data.name, other.data.path, other.data.subset, other.data.resolution) == (
+        config.data.name,
+        config.data.path,
+        config.data.subset,
+        config.data.resolution,
+    )
+    return same_data and (other.stage.name, other.model, other.seed) == (stage, config.model, config.seed)
