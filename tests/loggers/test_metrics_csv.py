@@ -55,7 +55,7 @@ def test_values_survive_exactly(tmp_path: Path) -> None:
 def test_rows_reach_the_disk_without_a_save(tmp_path: Path) -> None:
     logger = MetricsCsvLogger(tmp_path)
     log(logger, 100, 200, 300)
-    assert [row["images"] for row in read_rows(logger.path)] == [100, 200]  # 300 may still get more values
+    assert [row["images"] for row in read_rows(logger.path)] == [100, 200, 300]
 
 
 def test_an_existing_file_is_continued_and_names_may_hold_anything(tmp_path: Path) -> None:
@@ -90,12 +90,12 @@ def test_cut_back_and_continued_equals_uninterrupted(tmp_path: Path) -> None:
 def test_a_kill_in_the_middle_of_a_line_is_repaired(tmp_path: Path, cut: int) -> None:
     table = MetricsTable(tmp_path / "metrics.csv")
     for images in (100, 200):
-        table.append(images, {"loss": images / 7})
+        table.put(images, {"loss": images / 7})
     text = table.path.read_text()
     table.path.write_text(text[:-cut])
     repaired = MetricsTable(table.path)
     assert read_rows(table.path) == [{"images": 100, "kimg": 0.1, "loss": 100 / 7}]
-    repaired.append(200, {"loss": 200 / 7})
+    repaired.put(200, {"loss": 200 / 7})
     assert table.path.read_text() == text
 
 
@@ -103,24 +103,28 @@ def test_a_kill_in_the_middle_of_a_line_is_repaired(tmp_path: Path, cut: int) ->
 def test_a_file_without_rows_is_usable(tmp_path: Path, content: str) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text(content)
-    MetricsTable(path).append(64, {"loss": 0.5})
+    MetricsTable(path).put(64, {"loss": 0.5})
     assert read_rows(path) == [{"images": 64, "kimg": 0.064, "loss": 0.5}]
 
 
-def test_values_after_a_save_join_their_row_when_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reopen", [False, True])
+def test_values_of_one_image_count_share_a_row(tmp_path: Path, reopen: bool) -> None:
     logger = MetricsCsvLogger(tmp_path)
-    logger.log_metrics({"a": 1.0}, 100)
-    logger.save()
-    logger.log_metrics({"b": 2.0}, 100)
-    logger.save()
-    assert read_rows(logger.path) == [{"images": 100, "kimg": 0.1, "a": 1.0, "b": 2.0}]
+    for step in (100, 200):
+        for values in ({"a": 1.0 / step}, {"new": 2.0}, {"a": 3.0}, {"b": 4.0}, {"b": 5.0 / step}):
+            logger = MetricsCsvLogger(tmp_path) if reopen else logger
+            logger.log_metrics(values, step)
+            assert read_rows(logger.path)[-1].items() >= values.items()
+    rows = [{"images": n, "kimg": n / 1000, "a": 3.0, "new": 2.0, "b": 5.0 / n} for n in (100, 200)]
+    assert read_rows(logger.path) == rows
+    assert len(raw(logger.path)) == 3
 
 
 def test_a_process_killed_while_writing_leaves_whole_rows(tmp_path: Path) -> None:
     code = (
         "import sys; from anycost.loggers.table import MetricsTable\n"
         "table = MetricsTable(sys.argv[1]); print('open', flush=True)\n"
-        "for k in range(1, 10**9): table.append(k, {'v': float(k), f'column{k // 50}': 1.0})\n"
+        "for k in range(1, 10**9): table.put(k, {'v': float(k), f'column{k // 50}': 1.0})\n"
     )
     path = tmp_path / "metrics.csv"
     process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
@@ -142,11 +146,11 @@ def test_a_step_is_needed(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logger = MetricsCsvLogger(tmp_path)
-    log(logger, 100, 300)
+    log(logger, 100)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(UserError, match=r"metrics.csv: the disk is full"):
-        logger.save()
+        logger.log_metrics({"loss/d": 1.0}, 300)

@@ -10,11 +10,12 @@ from anycost.configuration.schema import LoggerConfig
 from anycost.errors import UserError
 from anycost.loggers import tensorboard
 from anycost.loggers.building import build_loggers, continue_from
+from anycost.runs import RunDir
 
 
 def attempt(folder: Path, start: int | None, stop: int) -> None:
-    loggers = build_loggers(LoggerConfig(csv=False, tensorboard=True), folder, "ada_ch", "faces", {})
-    continue_from(loggers, folder, start)
+    loggers = build_loggers(LoggerConfig(csv=False, tensorboard=True), RunDir(folder), "ada_ch", "faces", {})
+    continue_from(loggers, RunDir(folder), start)
     for images in range((start or 0) + 32, stop + 1, 32):
         loggers[0].log_metrics({"loss/d": images / 8}, images)
     loggers[0].save()

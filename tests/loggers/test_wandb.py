@@ -14,13 +14,14 @@ import pytest
 from anycost.configuration.schema import LoggerConfig
 from anycost.loggers.building import build_loggers, continue_from
 from anycost.loggers.wandb import resolved_mode
+from anycost.runs import RunDir
 
 
 def attempt(folder: Path, start: int, stop: int, checkpoint: int) -> None:
     """Train from `start` with a checkpoint on the way; where `stop` is beyond it, be killed there."""
     config = LoggerConfig(wandb=True, group="tables", tags=["a", "b"])
-    loggers = build_loggers(config, folder, "ada_ch", "faces", {"seed": 3, "stage": {"kimg": 8}})
-    continue_from(loggers, folder, start or None)
+    loggers = build_loggers(config, RunDir(folder), "ada_ch", "faces", {"seed": 3, "stage": {"kimg": 8}})
+    continue_from(loggers, RunDir(folder), start or None)
     for images in range(start + 32, stop + 1, 32):
         for logger in loggers:
             logger.log_metrics({"loss/d": images / 7, "loss/g": images / 9}, images)
@@ -115,7 +116,7 @@ def test_the_run_says_what_it_is(attempts: list[list[dict[str, Any]]]) -> None:
 
 
 def test_the_data_set_is_the_default_group(tmp_path: Path) -> None:
-    (logger,) = build_loggers(LoggerConfig(csv=False, wandb=True), tmp_path / "run", "ada_ch", "faces", {})
+    (logger,) = build_loggers(LoggerConfig(csv=False, wandb=True), RunDir(tmp_path / "run"), "ada_ch", "faces", {})
     assert logger._wandb_init["group"] == "faces"
 
 

@@ -1,7 +1,6 @@
 """From the configuration to loggers, and what they do when a run is continued."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
@@ -9,47 +8,48 @@ from pytorch_lightning.loggers import Logger
 from anycost.configuration.schema import LoggerConfig
 from anycost.loggers.metrics_csv import MetricsCsvLogger
 from anycost.loggers.table import read_rows
+from anycost.runs import RunDir
 
 
 def build_loggers(
-    config: LoggerConfig, run_folder: Path, stage: str, group: str, resolved: Mapping[str, Any]
+    config: LoggerConfig, run: RunDir, stage: str, group: str, resolved: Mapping[str, Any]
 ) -> list[Logger]:
-    """The loggers that `config` asks for.
+    """The loggers that `config` asks for, writing into the folder of `run`.
 
     `group` is used where the configuration names none; `stage` is the job type of W&B; `resolved` is the whole
     configuration as plain values.
     """
     loggers: list[Logger] = []
     if config.csv:
-        loggers.append(MetricsCsvLogger(run_folder))
+        loggers.append(MetricsCsvLogger(run.path))
     if config.wandb:
         from anycost.loggers.wandb import ImagesWandbLogger, WandbRun
 
-        run = WandbRun(
-            id=run_folder.name,
+        described = WandbRun(
+            id=run.identity,
             project=config.project,
-            folder=run_folder,
+            folder=run.path,
             entity=config.entity,
             group=config.group or group,
             job_type=stage,
             tags=config.tags,
             config=resolved,
         )
-        loggers.append(ImagesWandbLogger(run, config.wandb_mode))
+        loggers.append(ImagesWandbLogger(described, config.wandb_mode))
     if config.tensorboard:
         from anycost.loggers.tensorboard import ImagesTensorBoardLogger
 
-        loggers.append(ImagesTensorBoardLogger(run_folder))
+        loggers.append(ImagesTensorBoardLogger(run.path))
     return loggers
 
 
-def continue_from(loggers: Sequence[Logger], run_folder: Path, images: int | None) -> None:
+def continue_from(loggers: Sequence[Logger], run: RunDir, images: int | None) -> None:
     """Bring all loggers to the checkpoint of `images`, before anything is logged; None: there is no checkpoint.
 
     metrics.csv and TensorBoard drop what lies beyond it; W&B gets the last rows again.
     """
     last = -1 if images is None else images
-    csv = MetricsCsvLogger(run_folder)
+    csv = MetricsCsvLogger(run.path)
     if csv.path.is_file():
         csv.truncate(last)
     for logger in loggers:

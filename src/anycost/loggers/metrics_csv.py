@@ -15,18 +15,12 @@ from anycost.loggers.table import MetricsTable
 
 
 class MetricsCsvLogger(Logger):
-    """Writes `metrics.csv` in `folder`: one row per image count, columns `images`, `kimg`, then what is logged.
-
-    Values of the same image count are gathered into one row, written when the count changes or at `save()`, which
-    belongs before every checkpoint.
-    """
+    """Writes `metrics.csv` in `folder`: one row per image count, columns `images`, `kimg`, then what is logged."""
 
     def __init__(self, folder: Path | str) -> None:
         super().__init__()
         self.folder = Path(folder)
         self._table: MetricsTable | None = None
-        self._images = 0
-        self._pending: dict[str, float] = {}
 
     @property
     def name(self) -> str:
@@ -60,10 +54,7 @@ class MetricsCsvLogger(Logger):
         """Log values at `step` = images seen."""
         if step is None:
             raise ValueError("metrics.csv needs the number of images seen as `step`")
-        if step != self._images:
-            self._write()
-            self._images = step
-        self._pending.update({name: float(value) for name, value in metrics.items()})
+        self.table.put(step, {name: float(value) for name, value in metrics.items()})
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any, **__: Any) -> None:
@@ -72,21 +63,14 @@ class MetricsCsvLogger(Logger):
     @rank_zero_only
     def truncate(self, images: int) -> None:
         """Drop the rows beyond `images`, the count of the checkpoint that training continues from."""
-        self._pending.clear()
         self.table.truncate(images)
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the row under way, and wait until all are on the disk."""
-        self._write()
+        """Wait until all rows are on the disk."""
         if self._table is not None:
             self._table.sync()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         self.save()
-
-    def _write(self) -> None:
-        if self._pending:
-            self.table.append(self._images, self._pending)
-            self._pending = {}

@@ -1,4 +1,4 @@
-"""metrics.csv as a file: rows appended one by one, columns that grow, a tail that a kill may have torn.
+"""metrics.csv as a file: rows that are appended, columns that grow, a tail that a kill may have torn.
 
 Rows are sparse: a value that was not logged at some image count is empty there. `images` and `kimg` come first.
 """
@@ -15,15 +15,8 @@ Row = dict[str, float]
 _AXES = ("images", "kimg")
 
 
-def read_rows(path: Path | str) -> list[Row]:
-    """All whole rows, one per image count (values logged later at the same count are merged in), ascending."""
-    rows: dict[int, Row] = {}
-    for row in _parse(Path(path)):
-        rows.setdefault(int(row["images"]), {}).update(row)
-    return [rows[images] for images in sorted(rows)]
-
-
-def _parse(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[Row]:
+    """All whole rows, in the order of the file; none where there is no file."""
     if not path.is_file():
         return []
     text = path.read_text(encoding="utf-8")
@@ -37,29 +30,36 @@ def _numbers(cells: Mapping[str, str]) -> Row:
 
 
 class MetricsTable:
-    """Appends rows to `path`; each row reaches the operating system at once, so that a killed process loses none."""
+    """One row per image count in `path`; every value reaches the operating system at once: a kill loses none."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.columns: list[str] = list(_AXES)
+        self._last: Row = {}
+        self._last_start = 0  # where the last row begins, in bytes
         if self.path.is_file():
-            self._rewrite(_parse(self.path))
+            self._rewrite(read_rows(self.path))
 
-    def append(self, images: int, values: Mapping[str, float]) -> None:
-        """Add one row; a name that is new rewrites the file with one more column."""
-        row: Row = {"images": images, "kimg": images / 1000, **values}
+    def put(self, images: int, values: Mapping[str, float]) -> None:
+        """Append a row, or add to the last one where its image count is the same.
+
+        A name that is new rewrites the file with one more column.
+        """
+        same = self._last.get("images") == images
+        row: Row = {**(self._last if same else {}), "images": images, "kimg": images / 1000, **values}
         if not self.path.is_file() or not row.keys() <= set(self.columns):
-            self._rewrite([*_parse(self.path), row])
+            rows = read_rows(self.path)
+            self._rewrite([*(rows[:-1] if same else rows), row])
             return
-        with explained_errors(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
-            file.write(self._line(row))
+        with explained_errors(self.path), self.path.open("r+b") as file:
+            self._last_start = file.seek(self._last_start) if same else file.seek(0, os.SEEK_END)
+            file.write(self._line(row).encode())
+            file.truncate()
+        self._last = row
 
     def truncate(self, images: int) -> None:
         """Drop the rows beyond `images`: the checkpoint that training continues from does not know them."""
-        rows = _parse(self.path)
-        kept = [row for row in rows if row["images"] <= images]
-        if len(kept) < len(rows):
-            self._rewrite(kept)
+        self._rewrite([row for row in read_rows(self.path) if row["images"] <= images])
 
     def sync(self) -> None:
         """Wait until the rows are on the disk."""
@@ -70,9 +70,11 @@ class MetricsTable:
     def _rewrite(self, rows: Iterable[Row]) -> None:
         rows = list(rows)
         self.columns = list(dict.fromkeys([*_AXES, *self.columns, *(name for row in rows for name in row)]))
+        lines = [_csv_line(self.columns), *map(self._line, rows)]
         with atomic_write(self.path, "w") as file:
-            file.write(_csv_line(self.columns))
-            file.writelines(self._line(row) for row in rows)
+            file.writelines(lines)
+        self._last = rows[-1] if rows else {}
+        self._last_start = len("".join(lines[:-1]).encode())
 
     def _line(self, row: Row) -> str:
         return _csv_line([row.get(name, "") for name in self.columns])
