@@ -6,32 +6,33 @@ processes and steps one network. Stages differ by the `Planner`, `Consistency` a
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from anycost.architecture import Architecture, ArchitectureSpace
-from anycost.configuration.schema import ConsistencyConfig, StageConfig, TrainConfig
+from anycost.configuration.schema import ConsistencyConfig, TrainConfig
 from anycost.data.batches import Batch
+from anycost.data.datamodule import ImageDataModule
+from anycost.interchange.weights import Header
 from anycost.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from anycost.networks.carry_over import carry_over
 from anycost.networks.discriminator import Discriminator
 from anycost.networks.generator import Generator
 from anycost.randomness import derive_seed
-from anycost.stages.clock import Clock
 from anycost.stages.consistency import Consistency
 from anycost.stages.gradients import FlatGradients
 from anycost.stages.optimizers import build_adam
 from anycost.stages.phases import Phase
 from anycost.stages.planning import LatentDraws, Planner, StepPlan
 from anycost.stages.regularisers import PathLength
+from anycost.stages.stage import Stage
 
 Scalars = dict[str, Tensor]
 
 
-class AdversarialStage(pl.LightningModule):
+class AdversarialStage(Stage):
     """Generator, discriminator, averaged generator, clock, and the phases of a step.
 
     Subclasses build `space`, `planner` and the discriminator's form, and may add `consistency` and `path_length`.
@@ -40,11 +41,8 @@ class AdversarialStage(pl.LightningModule):
     planner: Planner
 
     def __init__(self, config: TrainConfig, space: ArchitectureSpace, num_resolutions: int, conditioned: bool) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-        self.config, self.options, self.space = config, _adversarial(config.stage), space
-        self.clock = Clock(config.data.batch_size)
-        self.total_images = max(int(self.options.kimg * 1000) // self.clock.batch_size, 1) * self.clock.batch_size
+        super().__init__(config)
+        self.space = space
         model = config.model
         # The networks' initial weights and noise maps are a function of the seed alone.
         with torch.random.fork_rng(devices=[]):
@@ -56,9 +54,6 @@ class AdversarialStage(pl.LightningModule):
         self.teacher: Generator | None = None
         self.consistency: Consistency | None = None
         self.path_length: PathLength | None = None
-        self.values: dict[str, float] = {}
-        self.measured: dict[str, float] = {}
-        self.restored_optimizers: dict[str, Any] = {}
 
     def add_consistency(self, options: ConsistencyConfig) -> None:
         """Compose the consistency loss (Eq. 5) where its weight is not 0."""
@@ -91,20 +86,20 @@ class AdversarialStage(pl.LightningModule):
         """Resolutions of the images that the stage trains on, ascending."""
         return tuple(self.discriminator.resolutions)
 
-    @property
-    def seed(self) -> int:
-        return self.config.seed
-
     def evaluation_generator(self) -> Generator:
         """The generator that samples and metrics come from: the averaged one where there is one."""
         return self.ema if self.config.callbacks.ema.enabled else self.generator
 
-    def log_values(self, values: dict[str, float]) -> None:
-        """Send values to all loggers, on the x-axis of images seen; measurements are kept for the checkpoint."""
-        self.measured |= {name: value for name, value in values.items() if name.startswith("metrics/")}
-        if self.trainer.is_global_zero:
-            for logger in self.trainer.loggers:
-                logger.log_metrics(values, step=self.clock.images)
+    def build_data(self) -> ImageDataModule:
+        """Images of all trained resolutions."""
+        return ImageDataModule(self.config.data, self.resolutions, self.seed)
+
+    def results(self) -> tuple[dict[str, Tensor], Header]:
+        """The generator that is evaluated and the raw discriminator, for the next stage and for use."""
+        tensors = {f"generator.{name}": x for name, x in self.evaluation_generator().state_dict().items()}
+        tensors |= {f"discriminator.{name}": x for name, x in self.discriminator.state_dict().items()}
+        model = {"latent_dim": self.config.model.latent_dim, "mapping_layers": self.config.model.mapping_layers}
+        return tensors, Header("training", asdict(self.space), model, self.card())
 
     # ---- Lightning
 
@@ -124,9 +119,7 @@ class AdversarialStage(pl.LightningModule):
             "generator": build_adam(options, list(self.generator.parameters()), lazy_every=length),
             "discriminator": build_adam(options, list(self.discriminator.parameters()), lazy_every=r1),
         }
-        for name, state in self.restored_optimizers.items():
-            self.adam[name].load_state_dict(state)
-        return list(self.adam.values())
+        return self.restore_optimizers()
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
         """One step: the phases that are due, then the clock."""
@@ -268,12 +261,6 @@ class AdversarialStage(pl.LightningModule):
         return generator.pyramid(
             latents, architecture, mixing_cutoff=cutoff, noise=noises, resolutions=tuple(resolutions)
         )
-
-
-def _adversarial(options: Any) -> StageConfig:
-    if not isinstance(options, StageConfig):
-        raise TypeError(f"{options} is not the configuration of an adversarial stage")
-    return options
 
 
 def _every(batch: Batch, start: int, count: int) -> Batch:

@@ -2,24 +2,22 @@
 
 import logging
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
-from anycost import __version__, checkpoints
+from anycost import checkpoints
 from anycost.callbacks.deadline import DeadlineCallback
 from anycost.configuration.schema import AdaChConfig, MultiresConfig, Stylegan2Config, TrainConfig, TrainerConfig
-from anycost.data.datamodule import ImageDataModule
 from anycost.errors import UserError
-from anycost.interchange.weights import Header, write_weights
+from anycost.interchange.weights import write_weights
 from anycost.runs import RunDir, RunRecord
 from anycost.stages.ada_ch import AdaChStage
-from anycost.stages.base import AdversarialStage
 from anycost.stages.multires import MultiresStage
 from anycost.stages.phases import Diverged
+from anycost.stages.stage import Stage
 from anycost.stages.stylegan2 import Stylegan2Stage
 from anycost.training.components import build_callbacks, build_loggers
 from anycost.training.distributed import build_strategy, process_rank
@@ -46,7 +44,7 @@ def train_stage(config: TrainConfig, run: RunDir, deadline: float | None = None)
         _finish(stage, run, record, "stopped" if stopped else "finished")
 
 
-def build_stage(config: TrainConfig) -> AdversarialStage:
+def build_stage(config: TrainConfig) -> Stage:
     """The fresh LightningModule of `config.stage`."""
     options = config.stage
     if isinstance(options, AdaChConfig):
@@ -55,10 +53,10 @@ def build_stage(config: TrainConfig) -> AdversarialStage:
         return MultiresStage(config)
     if isinstance(options, Stylegan2Config):
         return Stylegan2Stage(config)
-    raise UserError(f"stage={options.name} is not an adversarial stage")
+    raise UserError(f"stage={options.name} is not a stage that trains by itself")
 
 
-def _prepare(config: TrainConfig, stage: AdversarialStage, run: RunDir) -> dict[str, Any]:
+def _prepare(config: TrainConfig, stage: Stage, run: RunDir) -> dict[str, Any]:
     """Put the weights in: those of a checkpoint, else those of `init_from`. Returns the states of the callbacks."""
     content = _checkpoint(config, run)
     if content is not None:
@@ -84,7 +82,7 @@ def _checkpoint(config: TrainConfig, run: RunDir) -> dict[str, Any] | None:
 
 def _fit(
     config: TrainConfig,
-    stage: AdversarialStage,
+    stage: Stage,
     run: RunDir,
     record: RunRecord,
     deadline: float | None,
@@ -93,7 +91,7 @@ def _fit(
     """Train to the end of the stage; True where the deadline came first."""
     if stage.clock.images >= stage.total_images:
         return False
-    data = ImageDataModule(config.data, stage.resolutions, config.seed)
+    data = stage.build_data()
     late = DeadlineCallback(deadline)
     callbacks = [*build_callbacks(config, stage, data, run, record), late]
     for callback in callbacks:
@@ -138,21 +136,10 @@ def _set_threads(trainer: TrainerConfig) -> None:
     torch.set_num_threads(trainer.threads or max((os.cpu_count() or 1) // trainer.devices, 1))
 
 
-def _finish(stage: AdversarialStage, run: RunDir, record: RunRecord, state: str) -> None:
+def _finish(stage: Stage, run: RunDir, record: RunRecord, state: str) -> None:
     """Write the weights and say in the record how the run ended."""
-    config = stage.config
-    tensors = {f"generator.{name}": x for name, x in stage.evaluation_generator().state_dict().items()}
-    tensors |= {f"discriminator.{name}": x for name, x in stage.discriminator.state_dict().items()}
-    card = {
-        "stage": config.stage.name,
-        "data": config.data.name,
-        "images": stage.clock.images,
-        "seed": config.seed,
-        "averaged": config.callbacks.ema.enabled,
-        "version": __version__,
-    }
-    model = {"latent_dim": config.model.latent_dim, "mapping_layers": config.model.mapping_layers}
-    write_weights(run.weights, tensors, Header("training", asdict(stage.space), model, card))
+    tensors, header = stage.results()
+    write_weights(run.weights, tensors, header)
     record.state, record.images = state, stage.clock.images
     run.write_record(record)
     if state == "stopped":

@@ -1,0 +1,70 @@
+"""What every stage is to the rest of the framework: a clock, optimisers by name, logged values, data, results."""
+
+from abc import abstractmethod
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from anycost import __version__
+from anycost.configuration.schema import TrainConfig
+from anycost.interchange.weights import Header
+from anycost.stages.clock import Clock
+
+
+class Stage(pl.LightningModule):
+    """Base of all stages. Checkpoints hold `state_dict()`, `adam`, the clock and the callbacks' states.
+
+    Attributes:
+        values: scalars of the step under way, averaged over processes.
+        measured: metrics measured at this very image count; they rank the checkpoint.
+        adam: optimisers by name, made in `configure_optimizers` from `restored_optimizers` where there are some.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.config, self.options = config, config.stage
+        self.clock = Clock(config.data.batch_size)
+        self.total_images = max(int(self.options.kimg * 1000) // self.clock.batch_size, 1) * self.clock.batch_size
+        self.values: dict[str, float] = {}
+        self.measured: dict[str, float] = {}
+        self.adam: dict[str, torch.optim.Adam] = {}
+        self.restored_optimizers: dict[str, Any] = {}
+
+    @property
+    def seed(self) -> int:
+        return self.config.seed
+
+    @abstractmethod
+    def build_data(self) -> pl.LightningDataModule:
+        """The data that the stage trains on, from the clock's image to `total_images`."""
+
+    @abstractmethod
+    def results(self) -> tuple[dict[str, Tensor], Header]:
+        """Tensors and header of the weights file of a finished run."""
+
+    def card(self) -> dict[str, Any]:
+        """How these weights were trained."""
+        config = self.config
+        return {
+            "stage": config.stage.name,
+            "data": config.data.name,
+            "images": self.clock.images,
+            "seed": config.seed,
+            "version": __version__,
+        }
+
+    def log_values(self, values: dict[str, float]) -> None:
+        """Send values to all loggers, on the x-axis of images seen; measurements are kept for the checkpoint."""
+        self.measured |= {name: value for name, value in values.items() if name.startswith("metrics/")}
+        if self.trainer.is_global_zero:
+            for logger in self.trainer.loggers:
+                logger.log_metrics(values, step=self.clock.images)
+
+    def restore_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Load what a checkpoint holds into `adam`; returns the optimisers for Lightning."""
+        for name, state in self.restored_optimizers.items():
+            self.adam[name].load_state_dict(state)
+        return list(self.adam.values())
