@@ -18,9 +18,9 @@ def config(**options) -> DataConfig:
     [
         ({"resolution": 48}, r"data\.resolution=48 is not a power of two.*take 32 or 64"),
         ({"resolution": 64}, r"data\.resolution=64 is larger than the pictures: .*png .*48x48"),
-        ({"subset": "c"}, r"data\.subset=c .* it has a, b"),
+        ({"subset": "c"}, r"subset=c .* it has a, b"),
         ({"size": 13}, r"data\.size=13 is more than the 12"),
-        ({"kind": "zip"}, r"is not a zip archive; for a folder use data\.kind=folder"),
+        ({"kind": "zip"}, r"data\.kind=zip: .* is a folder; use data\.kind=folder"),
         ({"split": "dev"}, r"data\.split=dev is not one of train, val, test"),
         ({"split": "val"}, r"needs CelebA-HQ-to-CelebA-mapping\.txt in or beside"),
     ],

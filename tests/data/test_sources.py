@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from anycost.data.decode import UnusableImage
+from anycost.data.kinds import detect_kind, open_pictures
 from anycost.data.lmdb_source import LmdbSource
 from anycost.data.sources import FolderSource, PictureSource, Selection, ZipSource
 from anycost.errors import UserError
@@ -68,7 +69,7 @@ def test_subset(kind, files, make_folder, make_zip):
     open_as = FolderSource if kind == "folder" else ZipSource
     assert [open_as(path, "train/b").name(k) for k in (0, 5)] == ["train/b/1.png", "train/b/11.png"]
     assert len(open_as(path, "train/")) == 12
-    with pytest.raises(UserError, match=r"data\.subset=train/c .*train/a, train/b$"):
+    with pytest.raises(UserError, match=r"^subset=train/c .*train/a, train/b$"):
         open_as(path, "train/c")
 
 
@@ -115,17 +116,23 @@ def test_vanished_file_is_unusable(files, make_folder):
         source.read(2)
 
 
-@pytest.mark.parametrize(
-    ("open_as", "kind", "message"),
-    [
-        (ZipSource, "folder", "data.kind=folder"),
-        (FolderSource, "zip", "data.kind=zip"),
-        (LmdbSource, "folder", "data.mdb"),
-    ],
-)
-def test_another_kind_is_named(open_as, kind, message, files, make_folder, make_zip):
-    with pytest.raises(UserError, match=message):
-        open_as(make_folder(files) if kind == "folder" else make_zip(files))
+@pytest.mark.parametrize("kind", ["folder", "zip", "lmdb"])
+def test_kinds_are_detected(kind, files, request):
+    path = request.getfixturevalue(f"make_{kind}")(files)
+    assert detect_kind(path) == kind
+    assert len(open_pictures(path)) == 12
+
+
+def test_foreign_and_cut_archives(files, make_zip):
+    path = make_zip(files)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match="neither a folder, nor an LMDB, nor a whole zip"):
+        detect_kind(path)
+
+
+def test_lmdb_has_no_subsets(make_lmdb, files):
+    with pytest.raises(UserError, match="subset=a: an LMDB has no subsets"):
+        open_pictures(make_lmdb(files), "a")
 
 
 def test_lmdb_limit_and_second_opening(make_lmdb, files):

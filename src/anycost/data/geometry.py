@@ -6,6 +6,7 @@ Every resolution is resized from the original pixels, never from another resolut
 from PIL import Image
 
 from anycost.data.decode import UnusableImage
+from anycost.errors import UserError
 
 PIL_FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -57,3 +58,10 @@ def check_large_enough(size: tuple[int, int], resolution: int, padding: str) -> 
     """Raise `UnusableImage` where the square would have to be enlarged."""
     if square_side(size, padding) < resolution:
         raise UnusableImage(f"is {size[0]}x{size[1]} pixels, too small for resolution {resolution}")
+
+
+def check_resolution(option: str, resolution: int) -> None:
+    """Raise `UserError` where the side is no power of two from 8 on."""
+    if resolution < 8 or resolution & (resolution - 1):
+        lower = 1 << max(resolution.bit_length() - 1, 3)
+        raise UserError(f"{option}={resolution} is not a power of two from 8 on; take {lower} or {2 * lower}")

@@ -20,7 +20,7 @@ class LmdbSource(PictureSource):
     """The pictures of an LMDB folder in the order of their keys."""
 
     def __init__(self, path: Path | str, limit: int | None = None) -> None:
-        """Read the keys (only the first `limit` where given); raise `UserError` where `path` is no LMDB folder."""
+        """Read the keys (only the first `limit` where given); raise `UserError` where LMDB cannot open `path`."""
         self.path = Path(path)
         with _open(self.path).begin() as transaction:
             keys = list(islice(transaction.cursor().iternext(values=False), limit))
@@ -54,16 +54,14 @@ def _open(path: Path) -> "lmdb.Environment":
     try:
         import lmdb
     except ImportError as error:
-        raise UserError("data.kind=lmdb needs the package lmdb: pip install 'anycost[lmdb]'") from error
+        raise UserError("reading an LMDB needs the package lmdb: pip install 'anycost[lmdb]'") from error
     key = path.resolve()
     if key in _environments and _environments[key][0] != os.getpid():
         _environments.pop(key)[1].close()
     if key not in _environments:
-        if not (path / "data.mdb").is_file():
-            raise UserError(f"data.path={path} is not an LMDB: it has no file data.mdb")
         try:
             environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False)
         except lmdb.Error as error:
-            raise UserError(f"data.path={path} cannot be opened as an LMDB: {error}") from error
+            raise UserError(f"{path} cannot be opened as an LMDB: {error}") from error
         _environments[key] = (os.getpid(), environment)
     return _environments[key][1]

@@ -8,9 +8,9 @@ from anycost.data.celeba_hq import celeba_hq_split
 from anycost.data.datasets import Source
 from anycost.data.decode import UnusableImage
 from anycost.data.faces import FaceSource
-from anycost.data.geometry import check_large_enough, square_side
-from anycost.data.lmdb_source import LmdbSource
-from anycost.data.sources import FolderSource, PictureSource, Selection, ZipSource
+from anycost.data.geometry import check_large_enough, check_resolution, square_side
+from anycost.data.kinds import detect_kind, open_pictures
+from anycost.data.sources import PictureSource, Selection
 from anycost.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -35,13 +35,6 @@ def open_source(config: DataConfig) -> Source:
         source = Selection(source, range(config.size))
     check_pictures(source, config.resolution, config.padding)
     return source
-
-
-def check_resolution(option: str, resolution: int) -> None:
-    """Raise `UserError` where the side is no power of two from 8 on."""
-    if resolution < 8 or resolution & (resolution - 1):
-        lower = 1 << max(resolution.bit_length() - 1, 3)
-        raise UserError(f"{option}={resolution} is not a power of two from 8 on; take {lower} or {2 * lower}")
 
 
 def check_pictures(source: PictureSource, resolution: int, padding: str) -> None:
@@ -86,13 +79,10 @@ def _open_pictures(config: DataConfig) -> PictureSource:
     path = Path(config.path).expanduser()
     if not path.exists():
         raise UserError(f"data.path={config.path} does not exist; {_remedy(config)}")
-    if config.kind == "folder":
-        return FolderSource(path, config.subset)
-    if config.kind == "zip":
-        return ZipSource(path, config.subset)
-    if config.subset is not None:
-        raise UserError(f"data.subset={config.subset}: an LMDB has no subsets; leave it out")
-    return LmdbSource(path, config.size)
+    kind = detect_kind(path)
+    if kind != config.kind:
+        raise UserError(f"data.kind={config.kind}: {config.path} is a {kind}; use data.kind={kind}")
+    return open_pictures(path, config.subset, config.size)
 
 
 def _remedy(config: DataConfig) -> str:

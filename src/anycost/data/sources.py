@@ -67,10 +67,8 @@ class FolderSource(PictureSource):
     """Pictures of a folder and the folders below it (links followed, hidden names left out)."""
 
     def __init__(self, path: Path | str, subset: str | None = None) -> None:
-        """Raise `UserError` where `path` or `subset` is no folder, or `dataset.json` is malformed."""
+        """Raise `UserError` where `subset` is no folder with pictures, or `dataset.json` is malformed."""
         self.path = Path(path)
-        if not self.path.is_dir():
-            raise UserError(f"data.path={path} is not a folder; for an archive use data.kind=zip")
         walked = (
             (Path(root) / file).relative_to(self.path).as_posix()
             for root, _, files in os.walk(self.path, followlinks=True)
@@ -100,13 +98,10 @@ class ZipSource(PictureSource):
     """Pictures of a zip: the NVIDIA layout with `dataset.json`, or plain folders."""
 
     def __init__(self, path: Path | str, subset: str | None = None) -> None:
-        """Raise `UserError` where `path` is no zip, `subset` no folder in it, or `dataset.json` is malformed."""
+        """Raise `UserError` where `subset` is no folder with pictures, or `dataset.json` is malformed."""
         self.path = Path(path)
         self._opened: tuple[int, zipfile.ZipFile] | None = None
-        try:
-            archive = self._archive()
-        except (zipfile.BadZipFile, IsADirectoryError) as error:
-            raise UserError(f"data.path={path} is not a zip archive; for a folder use data.kind=folder") from error
+        archive = self._archive()
         self._infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
         self._names = select_pictures(self._infos, subset, self.path)
         has_labels = LABELS_FILE in self._infos
@@ -167,7 +162,7 @@ def select_pictures(names: Iterable[str], subset: str | None, path: Path) -> lis
         inside = subset.strip("/") + "/"
         chosen = [name for name in pictures if name.startswith(inside)]
         if not chosen:
-            raise UserError(f"data.subset={subset} is not a folder with pictures in {path}; {_folders(pictures)}")
+            raise UserError(f"subset={subset} is not a folder with pictures in {path}; {_folders(pictures)}")
         pictures = chosen
     return sorted(pictures, key=natural_key)
 
