@@ -21,7 +21,7 @@ def attempt(folder: Path, start: int, stop: int, checkpoint: int) -> None:
     """Train from `start` with a checkpoint on the way; where `stop` is beyond it, be killed there."""
     config = LoggerConfig(wandb=True, group="tables", tags=["a", "b"])
     loggers = build_loggers(config, RunDir(folder), "ada_ch", "faces", {"seed": 3, "stage": {"kimg": 8}})
-    continue_from(loggers, RunDir(folder), start or None)
+    continue_from(loggers, RunDir(folder), start)
     for images in range(start + 32, stop + 1, 32):
         for logger in loggers:
             logger.log_metrics({"loss/d": images / 7, "loss/g": images / 9}, images)

@@ -43,17 +43,16 @@ def build_loggers(
     return loggers
 
 
-def continue_from(loggers: Sequence[Logger], run: RunDir, images: int | None) -> None:
-    """Bring all loggers to the checkpoint of `images`, before anything is logged; None: there is no checkpoint.
+def continue_from(loggers: Sequence[Logger], run: RunDir, images: int) -> None:
+    """Bring all loggers to the checkpoint of `images` (0: there is none), before anything is logged.
 
     metrics.csv and TensorBoard drop what lies beyond it; W&B gets the last rows again.
     """
-    last = -1 if images is None else images
     csv = MetricsCsvLogger(run.path)
     if csv.path.is_file():
-        csv.truncate(last)
+        csv.truncate(images)
     for logger in loggers:
         if hasattr(logger, "purge"):
-            logger.purge(last)
+            logger.purge(images)
         if hasattr(logger, "replay"):
             logger.replay(read_rows(csv.path))

@@ -1,9 +1,13 @@
 """TensorBoard: event files in the run folder, the x-axis in images seen (needs the extra `tensorboard`)."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from anycost.errors import UserError
 
@@ -19,3 +23,9 @@ class ImagesTensorBoardLogger(TensorBoardLogger):
     def purge(self, images: int) -> None:
         """Let readers drop the events beyond `images`; call before the first value is logged."""
         self._kwargs["purge_step"] = images + 1
+
+    @rank_zero_only
+    def log_image(self, key: str, images: Sequence[Image.Image], step: int) -> None:
+        """Show pictures under `key` at `step` = images seen."""
+        for picture in images:
+            self.experiment.add_image(key, np.asarray(picture), step, dataformats="HWC")
