@@ -7,15 +7,16 @@ import torch
 from rich.table import Table
 
 from anycost.architecture import Architecture
+from anycost.metrics.records import Measurement
 from anycost.networks.generator import Generator
-from anycost.pricing.latency import median_latency_ms
+from anycost.pricing.latency import device_name, median_latency_ms
 from anycost.pricing.macs import macs
 from anycost.sampling import seeded_latents
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One architecture. `distance` and `consistency` are None where they were not measured."""
+    """One architecture: multiply-adds, milliseconds for one image, and what was measured (None: it was not)."""
 
     label: str
     macs: int
@@ -24,24 +25,45 @@ class SummaryRow:
     latency_ms: float
 
 
-def summarise(
-    generator: Generator,
-    architectures: Sequence[Architecture],
-    distances: Sequence[float | None],
-    consistencies: Sequence[float | None],
-) -> list[SummaryRow]:
-    """One row an architecture, in the order given; latency is of one image, on the generator's device."""
-    space, layers = generator.space, len(generator.mapping.layers)
-    return [
+@dataclass(frozen=True)
+class Summary:
+    """The rows, with the names of the metric protocols behind `distance` and `consistency` and the device timed."""
+
+    rows: list[SummaryRow]
+    distance: str
+    consistency: str
+    device: str
+
+    @property
+    def header(self) -> list[str]:
+        return ["architecture", "MACs", self.distance, self.consistency, "ms"]
+
+
+def summarise(generator: Generator, measurements: Sequence[Measurement]) -> Summary:
+    """One row for each architecture of the newest measurements, in their order; times them on the generator's device.
+
+    The distance is the first metric that is not the consistency.
+    """
+    newest = [one for one in measurements if one.images == measurements[-1].images]
+    distances = _first_metric([one for one in newest if one.protocol.kind != "consistency"])
+    consistencies = _first_metric([one for one in newest if one.protocol.kind == "consistency"])
+    mapping_layers = len(generator.mapping.layers)
+    rows = [
         SummaryRow(
-            label=space.label(architecture),
-            macs=macs(space, architecture, generator.latent_dim, layers),
-            distance=distance,
-            consistency=consistency,
+            label=label,
+            macs=macs(generator.space, architecture, generator.latent_dim, mapping_layers),
+            distance=distances[label].value if label in distances else None,
+            consistency=consistencies[label].value if label in consistencies else None,
             latency_ms=median_latency_ms(_one_image(generator, architecture), device=generator.constant.device),
         )
-        for architecture, distance, consistency in zip(architectures, distances, consistencies, strict=True)
+        for label, architecture in {one.label: one.architecture for one in newest}.items()
     ]
+    names = [next(iter(found.values())).protocol.name if found else "-" for found in (distances, consistencies)]
+    return Summary(rows, *names, device=device_name(generator.constant.device))
+
+
+def _first_metric(measurements: Sequence[Measurement]) -> dict[str, Measurement]:
+    return {one.label: one for one in measurements if one.protocol == measurements[0].protocol}
 
 
 def _one_image(generator: Generator, architecture: Architecture) -> Callable[[], object]:
@@ -54,12 +76,24 @@ def _one_image(generator: Generator, architecture: Architecture) -> Callable[[],
     return call
 
 
-def columns(distance_name: str, consistency_name: str) -> list[str]:
-    return ["architecture", "MACs", distance_name, consistency_name, "ms"]
+def rich_table(summary: Summary) -> Table:
+    """For terminals."""
+    table = Table(*summary.header)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in summary.rows:
+        table.add_row(*_cells(row))
+    return table
 
 
-def cells(row: SummaryRow) -> list[str]:
-    """The row as text, in the order of `columns`."""
+def markdown_table(summary: Summary) -> str:
+    """For files; ends with a newline."""
+    ruler = ["---", *["---:"] * (len(summary.header) - 1)]
+    lines = [summary.header, ruler, *map(_cells, summary.rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cells(row: SummaryRow) -> list[str]:
     return [
         row.label,
         readable_count(row.macs),
@@ -75,20 +109,3 @@ def readable_count(number: int) -> str:
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return str(number)
-
-
-def rich_table(rows: Sequence[SummaryRow], distance_name: str, consistency_name: str) -> Table:
-    """For terminals; names are those of the metric protocols."""
-    table = Table(*columns(distance_name, consistency_name))
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in rows:
-        table.add_row(*cells(row))
-    return table
-
-
-def markdown_table(rows: Sequence[SummaryRow], distance_name: str, consistency_name: str) -> str:
-    """For files; ends with a newline."""
-    header = columns(distance_name, consistency_name)
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *map(cells, rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
