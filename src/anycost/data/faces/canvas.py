@@ -35,12 +35,13 @@ class Canvas:
     def grade(self, factor: Tensor) -> None:
         """Multiply all colours by `factor`, which broadcasts to `[3, N, h, w]`."""
 
-    def window(self, rows: Tensor, x: Tensor, y: Tensor, half_width: float, half_height: float) -> "Canvas":
-        """Copy of a rectangle of some pictures: `rows` int64 `[M]`, centres `x`, `y` of `[M, 1, 1]`.
+    def window(self, rows: Tensor | None, x: Tensor, y: Tensor, half_width: float, half_height: float) -> "Canvas":
+        """Copy of a rectangle of some pictures: `rows` int64 `[M]` (None: all), centres `x`, `y` of `[M, 1, 1]`.
 
         All windows have the same size and are moved to lie inside the picture.
         """
-        height, width = self.data.shape[-2:]
+        count, height, width = self.data.shape[1:]
+        rows = torch.arange(count) if rows is None else rows
         w = min(width, int(2 * half_width / self.pixel) + 2)
         h = min(height, int(2 * half_height / self.pixel) + 2)
         left = ((x + 1) / self.pixel - w / 2).round().long().clamp(0, width - w)

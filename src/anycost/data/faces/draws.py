@@ -20,12 +20,11 @@ class Draws:
 
     def __init__(self, seed: int, indices: Tensor) -> None:
         self.seed = seed
-        self.indices = indices  # int64 [B]
+        self.base = mix((mix(indices & MASK) + (indices >> 32)) & MASK)  # of indices, int64 [B]
 
     def bits(self, name: str) -> Tensor:
         """32 random bits per picture, as int64 `[B]`."""
-        key = derive_seed(self.seed, "faces", name)
-        return mix((mix((self.indices & MASK) ^ (key & MASK)) + (self.indices >> 32) + (key >> 32)) & MASK)
+        return mix(self.base ^ (derive_seed(self.seed, "faces", name) & MASK))
 
     def uniform(self, name: str, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Uniform in [low, high)."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from anycost.data.faces.head import SIDES, shaded
-from anycost.data.faces.person import Person, View, everyone, part_view
+from anycost.data.faces.person import Person, View, part_view
 from anycost.data.faces.shapes import blob, coverage, disc, mix, ramp, strands, stroke, wave
 
 DEPTH = 0.34
@@ -20,7 +20,7 @@ def paint_eyes(view: View) -> None:
     """Both eyes with lids, lashes and make-up."""
     for sign, side in SIDES:
         u, v, narrow = eye_place(view.person, sign)
-        part = part_view(view, everyone(view), u, v, 0.225, 0.175)
+        part = part_view(view, None, u, v, 0.225, 0.175)
         x = part.u * sign / narrow  # grows towards the temple
         y = part.v + part.person.eye_slant * x
         _paint_eye(part, x, y, sign, side)
@@ -95,7 +95,7 @@ def paint_brows(view: View) -> None:
     """Both brows: tapered arcs of hair."""
     for sign, side in SIDES:
         u, v, narrow = eye_place(view.person, sign)
-        part = part_view(view, everyone(view), u, v - 0.15 - view.person.brow_raise, 0.23, 0.15)
+        part = part_view(view, None, u, v - 0.15 - view.person.brow_raise, 0.23, 0.15)
         _paint_brow(part, part.u * sign / narrow, sign, side)
         view.canvas.paste(part.canvas)
 
@@ -105,8 +105,10 @@ def _paint_brow(part: View, x: Tensor, sign: int, side: int) -> None:
     t = (x - 0.008) / 0.145
     rise = person.brow_arch * (0.8 - 0.75 * (t - 0.25).square()) + person.brow_tilt * t
     y = part.v + rise
-    thick = person.brow_thickness * (0.85 - 0.10 * t - 0.55 * ramp(t, 0.1, 1.0)) * (0.45 + 0.55 * ramp(t, -1.1, -0.5))
-    rough = strands(x - 0.9 * y, person.strand_phase, part.canvas.pixel, ((19, 0.05), (43, 0.12), (95, 0.25), (170, 0.2)))
+    taper = (0.85 - 0.10 * t - 0.55 * ramp(t, 0.1, 1.0)) * (0.45 + 0.55 * ramp(t, -1.1, -0.5))
+    thick = person.brow_thickness * taper
+    rough = strands(x - 0.9 * y, person.strand_phase, part.canvas.pixel,
+                    ((19, 0.05), (43, 0.12), (95, 0.25), (170, 0.2)))  # fmt: skip
     distance = torch.maximum(y.abs() - thick * (1 + rough), (t.abs() - 1) * 0.145)
     cover = coverage(distance, part.pixel + 0.012)
     colour = mix(person.hair * 0.72, person.skin * 0.4, 0.25) * (1 + rough)

@@ -1,4 +1,4 @@
-"""Hair: its outer shape, the opening for the face, strands, and beards."""
+"""Hair: its outer shape, the opening for the face, and strands."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,8 @@ class HairShape:
 
     def shadow(self, view: View) -> Tensor:
         """Shadow that the hair casts on the face, in the amounts of `head.shaded`."""
-        return 0.42 * ramp(self.opening, -0.13, 0.01) * ramp(view.v, self.cut + 0.15, self.cut - 0.1) * (1 - view.person.bald)
+        above_cut = ramp(view.v, self.cut + 0.15, self.cut - 0.1)
+        return 0.42 * ramp(self.opening, -0.13, 0.01) * above_cut * (1 - view.person.bald)
 
 
 def hair_shape(view: View) -> HairShape:
@@ -59,8 +60,9 @@ def _opening(person: Person, u: Tensor, v: Tensor, wobble: Tensor) -> tuple[Tens
     sweep = 0.22 * person.sweep * x * (1 - bald) * (1 - 0.6 * bangs)
     y = (v - 0.10 + sweep + jag + temples - parting).clamp(max=0)
     dome = 0.10 - top
-    level = ((x.abs() / half).square() * (0.35 + 0.65 * (x / half).square() * bangs + 0.65 * (1 - bangs)) + (y / dome).square())
-    opening = (level.sqrt() - 1) * torch.minimum(half, dome) + 0.5 * wobble
+    across = (x / half).square()
+    squarer = 1 + 0.65 * bangs * (across - 1)  # bangs end in a flatter curve
+    opening = ((across * squarer + (y / dome).square()).sqrt() - 1) * torch.minimum(half, dome) + 0.5 * wobble
     short_cut = torch.where(person.afro > 0, 0.30, 0.08)
     cut = torch.where(_falls_in_front(person) > 0, person.hair_length + 0.05, short_cut)
     return opening, cut
@@ -89,8 +91,13 @@ def _hair_colour(view: View, hair: HairShape, fine: Tensor | float) -> Tensor:
     ring = blob(ring_place, u - 0.25 * person.light, 0.10, 0.6) * (1 + 3 * fine) * (1 - 0.7 * person.afro)
     depth = 0.30 * ramp(hair.outer, -0.10, 0.01) + 0.22 * ramp(hair.opening, 0.10, 0.0) + 0.14 * ramp(v, 0.1, 0.9)
     light = 1 + 1.6 * fine * (1 - 0.5 * person.afro) + curls - depth + 0.12 * u * person.light
-    colour = person.hair * light
+    colour = _warm(person.hair, light)
     return mix(colour, 1.0, (0.24 * ring).clamp(0, 0.5) * (0.35 + 0.65 * person.hair))
+
+
+def _warm(colour: Tensor, light: Tensor | float) -> Tensor:
+    """Hair under `light`; its shadows are redder than the colour itself."""
+    return colour * (1 + (light - 1) * colour.new_tensor([0.88, 1.04, 1.12])[:, None, None, None])
 
 
 def paint_back_hair(view: View, hair: HairShape) -> None:
@@ -102,12 +109,13 @@ def paint_back_hair(view: View, hair: HairShape) -> None:
         ball = disc(part.u, part.v, 0.14)
         lines = strands(part.u * 0.8 + 0.25 * part.v + part.u * part.v * 3, part.person.strand_phase, part.canvas.pixel,
                         ((6.3, 0.12), (14, 0.10), (31, 0.08), (77, 0.08), (190, 0.08)))  # fmt: skip
-        light = 1.0 + lines + 0.3 * blob(part.u - 0.05 * part.person.light, part.v + 0.06, 0.1, 0.07) - 0.4 * ramp(ball, -0.07, 0)
+        shine = blob(part.u - 0.05 * part.person.light, part.v + 0.06, 0.1, 0.07)
+        light = 1.0 + lines + 0.3 * shine - 0.4 * ramp(ball, -0.07, 0)
         part.canvas.paint(coverage(ball, part.pixel), part.person.hair * light, "hair")
         view.canvas.paste(part.canvas)
     fine = strands(view.u / (view.v + 1.5), person.strand_phase, view.canvas.pixel,
                    ((6.1, 0.10), (13.7, 0.10), (41, 0.10), (113, 0.10)))  # fmt: skip
-    view.canvas.paint(coverage(hair.outer, view.pixel), person.hair * (0.58 + fine), "hair")
+    view.canvas.paint(coverage(hair.outer, view.pixel), _warm(person.hair, 0.58 + fine), "hair")
 
 
 def _bun_place(person: Person) -> tuple[Tensor, Tensor]:
@@ -121,26 +129,3 @@ def paint_front_hair(view: View, hair: HairShape) -> None:
     fine = _fine_strands(view)
     border = torch.maximum(torch.maximum(hair.outer, -hair.opening), view.v - hair.cut + ear)
     view.canvas.paint(coverage(border + 0.03 * fine, view.pixel), _hair_colour(view, hair, fine), "hair")
-
-
-def paint_facial_hair(view: View, outline: Tensor) -> None:
-    """Stubble, beard and goatee below, moustache above the mouth."""
-    person = view.person
-    middle, base = person.project(0.0, 0.0, 0.33)
-    x, y = view.u - middle, view.v - base
-    mouth = ellipse(x, y - 0.375, person.mouth_width * 0.92, 0.055 + 0.6 * person.opening)
-    border = 0.30 - 1.15 * (x.abs() - 0.10).clamp(min=0).square() * 2 - y
-    ragged = strands(x + 0.2 * y, person.strand_phase, view.canvas.pixel, ((13, 0.006), (37, 0.006), (90, 0.006)))
-    beard = torch.maximum(torch.maximum(outline - person.beard_length * ramp(y, 0.25, 0.6) * (1 - 4 * x * x).clamp(min=0), border), -mouth) + ragged
-    goatee = torch.maximum(ellipse(x, y - 0.52 - 0.5 * person.beard_length, 0.125, 0.125 + person.beard_length), 0.03 - mouth)
-    lip = y - 0.305 - 0.55 * x * x * (1 - 0.4 * person.smile) + 0.02 * ramp(x.abs(), 0.03, 0.0)
-    thick = 0.036 * ramp(x.abs(), 0.18, 0.10)
-    mustache = torch.maximum(lip.abs() - thick, x.abs() - 0.17) + ragged
-    light = 0.92 + 1.1 * strands(x + 0.15 * x * y, person.strand_phase, view.canvas.pixel,
-                                 ((17, 0.05), (39, 0.06), (83, 0.07), (190, 0.08)))  # fmt: skip
-    colour = person.hair * (light - 0.25 * ramp(outline, -0.12, 0.02) + 0.1 * x * person.light)
-    soft = 0.018
-    view.canvas.paint(ramp(torch.maximum(border, -0.6 * mouth), 0.13, -0.05) * coverage(outline, view.pixel) * 0.38 * person.stubble, person.hair * 0.8)
-    view.canvas.paint(coverage(beard, view.pixel + soft) * 0.94 * person.beard, colour, "facial_hair")
-    view.canvas.paint(coverage(goatee + ragged, view.pixel + soft) * 0.94 * person.goatee, colour, "facial_hair")
-    view.canvas.paint(coverage(mustache, view.pixel + 0.5 * soft) * 0.96 * person.mustache, colour * 0.93, "facial_hair")

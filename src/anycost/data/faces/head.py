@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from anycost.data.faces.hair import HairShape
-from anycost.data.faces.person import View, everyone, part_view
+from anycost.data.faces.person import View, part_view
 from anycost.data.faces.shapes import blob, coverage, ellipse, grain, mix, ramp, smooth_min, stroke, wave
 
 SHADE = (0.62, 0.36, 0.30)  # what full shadow multiplies skin with
@@ -42,7 +42,7 @@ def paint_ears(view: View) -> None:
     """Both ears; the head, painted later, hides the far one as it turns."""
     for sign, side in SIDES:
         u, v = view.person.project(sign * (view.person.head_width - 0.005), 0.03, -0.12)
-        part = part_view(view, everyone(view), u, v, 0.17, 0.24)
+        part = part_view(view, None, u, v, 0.17, 0.24)
         person, size = part.person, part.person.ear_size
         x, y = part.u * sign - 0.12 * part.v, part.v
         distance = ellipse(x, y + 0.01, 0.085 * size, 0.145 * size)
@@ -122,5 +122,7 @@ def paint_lines(view: View, head: HeadShape) -> None:
     bags = stroke(bag, 0.007, pixel) * ramp((side - 0.2).abs(), 0.12, 0.06)
     fold = side - 0.105 - 0.020 * person.smile - 0.36 * (y - 0.19) + 0.55 * (y - 0.19).square()
     folds = ramp(fold.abs(), 0.022, 0.0) * ramp(y, 0.17, 0.25) * ramp(y, 0.41, 0.30)
-    strength = old * (0.34 * forehead + 0.30 * crow + 0.38 * bags) + folds * (0.04 + 0.30 * old + 0.12 * person.smile.clamp(min=0))
-    view.canvas.paint(strength.clamp_(max=0.6) * ramp(head.outline, -0.01, -0.05), shaded(person.skin, torch.full_like(old, 0.95)))
+    strength = old * (0.34 * forehead + 0.30 * crow + 0.38 * bags)
+    strength = strength + folds * (0.04 + 0.30 * old + 0.12 * person.smile.clamp(min=0))
+    cover = strength.clamp_(max=0.6) * ramp(head.outline, -0.01, -0.05)
+    view.canvas.paint(cover, shaded(person.skin, torch.full_like(old, 0.95)))

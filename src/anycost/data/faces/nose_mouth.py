@@ -4,14 +4,14 @@ import torch
 from torch import Tensor
 
 from anycost.data.faces.head import shaded
-from anycost.data.faces.person import View, everyone, part_view
+from anycost.data.faces.person import View, part_view
 from anycost.data.faces.shapes import blob, coverage, ellipse, mix, ramp, strands, stroke, wave
 
 
 def paint_nose(view: View) -> None:
     """A bridge with one side in shadow, wings, nostrils, light on the tip, and the shadow below."""
     u, v = view.person.project(0.0, 0.13, 0.45)
-    part = part_view(view, everyone(view), u, v, 0.24, 0.30)
+    part = part_view(view, None, u, v, 0.24, 0.30)
     canvas, person, pixel = part.canvas, part.person, part.pixel
     width, tip = person.nose_width, person.nose_length - 0.13
     y = part.v - tip  # 0 at the tip
@@ -22,7 +22,8 @@ def paint_nose(view: View) -> None:
     turned = 0.75 * person.light - 1.6 * person.yaw
     for sign in (-1, 1):
         edge = blob((x * sign - half) / (0.7 + along), y + 0.09, 0.035, 0.20)
-        canvas.paint(edge * (0.26 - 0.20 * sign * turned).clamp(0.04, 0.50), shaded(person.skin, torch.full_like(x, 0.9)))
+        strength = (0.26 - 0.20 * sign * turned).clamp(0.04, 0.50)
+        canvas.paint(edge * strength, shaded(person.skin, torch.full_like(x, 0.9)))
     cast = blob(x + 0.02 * person.light, y - 0.062, 1.15 * width, 0.055) * 0.34
     canvas.paint(cast, shaded(person.skin, torch.full_like(x, 1.0)))
     ball = ellipse(x, y + 0.012, width * 0.62, 0.052)
@@ -33,9 +34,12 @@ def paint_nose(view: View) -> None:
     canvas.paint(shape * ramp(y, -0.16, 0.01) * 0.75, pale)
     rim = stroke(wings, 0.005, pixel) * ramp(x.abs(), 0.7 * width, 1.0 * width) * ramp(y, -0.03, 0.005)
     canvas.paint(rim * 0.50, shaded(person.skin, torch.full_like(x, 1.2)))
-    nostril = ellipse(x.abs() - 0.46 * width, y - 0.028 + 0.12 * (x.abs() - 0.46 * width), 0.24 * width, 0.0125)
-    canvas.paint(coverage(nostril, pixel + 0.008) * 0.72, person.skin * person.skin.new_tensor([0.36, 0.20, 0.18])[:, None, None, None])
-    shine = blob(x - 0.018 * person.light, y + 0.022, 0.036, 0.026) + 0.6 * blob(x - 0.012 * person.light, y + 0.15, 0.022, 0.13)
+    aside = x.abs() - 0.46 * width
+    nostril = ellipse(aside, y - 0.028 + 0.12 * aside, 0.24 * width, 0.0125)
+    depth = person.skin.new_tensor([0.36, 0.20, 0.18])[:, None, None, None]
+    canvas.paint(coverage(nostril, pixel + 0.008) * 0.72, person.skin * depth)
+    shine = blob(x - 0.018 * person.light, y + 0.022, 0.036, 0.026)
+    shine = shine + 0.6 * blob(x - 0.012 * person.light, y + 0.15, 0.022, 0.13)
     canvas.paint(shine * 0.30, mix(person.skin, 1.0, 0.65))
     view.canvas.paste(canvas)
 
@@ -47,7 +51,7 @@ def _bridge(x: Tensor, y: Tensor, half: Tensor) -> Tensor:
 def paint_mouth(view: View) -> None:
     """Lips around a line, or around teeth and tongue; a smile lifts and widens."""
     u, v = view.person.project(0.0, 0.375, 0.36)
-    part = part_view(view, everyone(view), u, v, 0.31, 0.24)
+    part = part_view(view, None, u, v, 0.31, 0.24)
     canvas, person, pixel = part.canvas, part.person, part.pixel
     smile = person.smile
     width = person.mouth_width * (1 + 0.24 * smile)
@@ -78,7 +82,8 @@ def _paint_lips(part: View, x: Tensor, y: Tensor, t: Tensor, lips: Tensor, botto
     upper = ramp(y - 0.2 * gap, 0.008, -0.008)
     wrinkle = strands(x * (1 + 2 * y), person.texture_phase, canvas.pixel, ((31, 0.015), (71, 0.025), (150, 0.035)))
     colour = person.lips * (1 - 0.22 * upper - 0.22 * ramp(t.abs(), 0.6, 1.05) + wrinkle)
-    canvas.paint(coverage(lips, pixel + 0.008 * (1 - person.lipstick)) * (0.78 + 0.22 * person.lipstick), colour, "lips")
+    cover = coverage(lips, pixel + 0.008 * (1 - person.lipstick))
+    canvas.paint(cover * (0.78 + 0.22 * person.lipstick), colour, "lips")
     shine = blob(t - 0.12 * person.light, (y - 0.52 * bottom - 0.22 * gap), 0.55, 0.017)
     canvas.paint(shine * (0.20 + 0.26 * person.lipstick), mix(person.lips, 1.0, 0.75))
 
@@ -94,4 +99,5 @@ def _paint_inside(part: View, x: Tensor, y: Tensor, t: Tensor, inner: Tensor, ga
     teeth = coverage(y - edge + 0.012 * t * t, pixel) * ramp(t.abs(), 0.95, 0.75)
     gaps = strands(x, 0 * person.smile, canvas.pixel, ((22.0, 0.05),))
     white = dark.new_tensor([0.97, 0.95, 0.92])[:, None, None, None]
-    canvas.paint(cover * teeth, white * (1 - 0.30 * ramp(t.abs(), 0.2, 0.9) - 0.25 * ramp(y + 0.35 * gap, 0.02, 0.0) + gaps))
+    light = 1 - 0.30 * ramp(t.abs(), 0.2, 0.9) - 0.25 * ramp(y + 0.35 * gap, 0.02, 0.0) + gaps
+    canvas.paint(cover * teeth, white * light)

@@ -1,7 +1,8 @@
 """What a picture shows: named numbers, switches and colours, drawn from (seed, index).
 
-The renderer reads nothing else. Lengths are in units of half the picture's side at `scale` 1, measured in the frame
-of the head (x to the viewer's right, y down, depth towards the viewer); switches are bool, colours `[B, 3]` sRGB.
+The renderer reads nothing else. Lengths are in units of half the picture's side at `scale` 1, measured in the frame of
+the head (x to the viewer's right, y down, depth towards the viewer); yaw, pitch and roll are sines; switches are bool,
+colours `[B, 3]` sRGB.
 """
 
 import torch
@@ -29,14 +30,10 @@ def _person(d: Draws) -> Parameters:
 
 
 def _pose(d: Draws, p: Parameters) -> Parameters:
-    sine_yaw, sine_pitch, sine_roll = d.bell("yaw", -0.5, 0.5), d.bell("pitch", -0.22, 0.22), d.bell("roll", -0.16, 0.16)
-    return {
-        "yaw": sine_yaw,
-        "yaw_cosine": (1 - sine_yaw.square()).sqrt(),
-        "pitch": sine_pitch,
-        "pitch_cosine": (1 - sine_pitch.square()).sqrt(),
-        "roll": sine_roll,
-        "roll_cosine": (1 - sine_roll.square()).sqrt(),
+    ranges = {"yaw": 0.5, "pitch": 0.22, "roll": 0.16}
+    sines = {name: d.bell(name, -limit, limit) for name, limit in ranges.items()}
+    cosines = {f"{name}_cosine": (1 - sine.square()).sqrt() for name, sine in sines.items()}
+    return sines | cosines | {
         "shift_x": d.bell("shift_x", -0.08, 0.08),
         "shift_y": d.bell("shift_y", -0.01, 0.10),
         "scale": d.bell("scale", 0.95, 1.15),
@@ -78,7 +75,8 @@ def _hair_shape(d: Draws, p: Parameters) -> Parameters:
     bangs = d.chance("bangs", torch.where(feminine, 0.32, 0.2)) & ~bald & ~afro & ~hat
     wavy = afro | (d.chance("wavy", 0.42) & ~bald)
     curl = torch.where(wavy, d.uniform("curl", 0.55, 1.0), d.uniform("curl", 0.0, 0.12))
-    receding = d.chance("receding", torch.where(feminine, 0.0, 0.12 + 0.4 * p["wrinkles"])) & ~(bangs | afro | bald | hat)
+    receding = d.chance("receding", torch.where(feminine, 0.0, 0.12 + 0.4 * p["wrinkles"]))
+    receding = receding & ~(bangs | afro | bald | hat)
     earrings = d.chance("earrings", torch.where(feminine, 0.42, 0.05))
     return {
         "earrings": earrings,
@@ -152,6 +150,7 @@ def _facial_hair(d: Draws, p: Parameters) -> Parameters:
     grown = ~p["feminine"] & (p["age"] > 0.08)
     kind = d.choice("facial_hair", [0.44, 0.20, 0.12, 0.10, 0.14])  # none, beard, moustache, goatee, stubble
     return {
+        "facial_hair": grown & (kind > 0),
         "beard": grown & (kind == 1),
         "mustache": grown & ((kind == 1) | (kind == 2) | ((kind == 3) & d.chance("goatee_mustache", 0.6))),
         "goatee": grown & (kind == 3),

@@ -1,6 +1,6 @@
 """A portrait: which parts are painted over which."""
 
-from anycost.data.faces import accessories, eyes, hair, head, nose_mouth, scenery
+from anycost.data.faces import accessories, beard, eyes, hair, head, nose_mouth, scenery
 from anycost.data.faces.canvas import Canvas, blank_canvas
 from anycost.data.faces.parameters import Parameters
 from anycost.data.faces.person import Person, head_view
@@ -23,7 +23,7 @@ def paint_portraits(kind: type[Canvas], parameters: Parameters, resolution: int)
     head.paint_face(view, face, style)
     head.paint_lines(view, face)
     nose_mouth.paint_nose(view)
-    hair.paint_facial_hair(view, face.outline)
+    beard.paint_facial_hair(view)
     nose_mouth.paint_mouth(view)
     eyes.paint_eyes(view)
     eyes.paint_brows(view)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from anycost.data.faces.canvas import Canvas
-from anycost.data.faces.person import Person, View
+from anycost.data.faces.person import Person, View, region_view
 from anycost.data.faces.shapes import blob, coverage, disc, ellipse, grain, mix, ramp, smooth_min, stroke, wave
 
 
@@ -31,20 +31,24 @@ def torso_frame(canvas: Canvas, person: Person) -> tuple[Tensor, Tensor]:
 
 def paint_neck(view: View) -> None:
     """The neck, darker under the chin."""
-    person = view.person
-    x, y = torso_frame(view.canvas, person)
+    part = region_view(view, None, 0.0, 0.60, 0.48, 0.56)
+    canvas, person = part.canvas, part.person
+    x, y = torso_frame(canvas, person)
     half = person.neck_width + 0.25 * (y - 0.72).clamp_(min=0)
     side = (x - 0.04 * person.yaw) / half
     distance = torch.maximum((side.abs() - 1) * half, 0.2 - y)
     skin = person.skin
     under_chin = ramp(y, person.jaw_drop + 0.36, person.jaw_drop - 0.02)
     dark = 0.30 * under_chin + 0.28 * (side * side).clamp(max=1) + 0.10 * side * person.light
-    view.canvas.paint(coverage(distance, view.pixel), skin * (1 - dark * skin.new_tensor([0.8, 1.05, 1.1])[:, None, None, None]), "neck")
+    redder = skin.new_tensor([0.8, 1.05, 1.1])[:, None, None, None]
+    canvas.paint(coverage(distance, part.pixel), skin * (1 - dark * redder), "neck")
+    view.canvas.paste(canvas)
 
 
 def paint_clothes(view: View) -> None:
     """Shoulders with one of four collars, cloth that shows its weave when near."""
-    canvas, person, pixel = view.canvas, view.person, view.pixel
+    part = region_view(view, None, 0.0, 0.80, 1.3, 0.42)
+    canvas, person, pixel = part.canvas, part.person, part.pixel
     x, y = torso_frame(canvas, person)
     shoulders = smooth_min(ellipse(x, y - 1.50, 1.08 - 0.16 * person.feminine, 0.72),
                            ellipse(x, y - 1.17, 0.42, 0.40), 0.25)  # fmt: skip
@@ -56,11 +60,12 @@ def paint_clothes(view: View) -> None:
     opening = torch.where(kind == 0, crew, torch.where(kind == 3, turtleneck, vee))
     collar = torch.maximum((x.abs() - width - 0.035) - 0.1 * (y - 0.8), (0.62 + 0.05 * (x / width).square()) - y)
     body = torch.where(kind == 3, torch.minimum(shoulders, collar), torch.maximum(shoulders, -opening))
-    canvas.paint(coverage(body, pixel), _cloth(view, x, y, shoulders), "clothes")
+    canvas.paint(coverage(body, pixel), _cloth(part, x, y, shoulders), "clothes")
     hem = stroke(torch.where(kind == 3, (y - 0.73 - 0.05 * (x / width).square()), opening - 0.025), 0.012, pixel)
     inside = coverage(body, pixel)
     canvas.paint(hem * inside * 0.35 * (kind != 2), person.clothes * 0.5)
-    _shirt_collar(view, x, y)
+    _paint_shirt_collar(part, x, y)
+    view.canvas.paste(canvas)
 
 
 def _cloth(view: View, x: Tensor, y: Tensor, shoulders: Tensor) -> Tensor:
@@ -74,11 +79,12 @@ def _cloth(view: View, x: Tensor, y: Tensor, shoulders: Tensor) -> Tensor:
     return colour * (light - 0.25 * neck_shadow)
 
 
-def _shirt_collar(view: View, x: Tensor, y: Tensor) -> None:
+def _paint_shirt_collar(view: View, x: Tensor, y: Tensor) -> None:
     canvas, person, pixel = view.canvas, view.person, view.pixel
     across = (2 * x.abs() + y - 1.09) * 0.447  # distance to the border of the V
     tip = 0.05 + 0.24 * (y - 0.70).clamp(0, 0.3)  # the flap widens downwards
-    flap = torch.maximum(torch.maximum(-across, across - tip), torch.maximum(y - 0.98 - 0.35 * x.abs(), 0.69 - 0.3 * x.abs() - y))
+    ends = torch.maximum(y - 0.98 - 0.35 * x.abs(), 0.69 - 0.3 * x.abs() - y)
+    flap = torch.maximum(torch.maximum(-across, across - tip), ends)
     shirt = person.collar == 2
     canvas.paint(ramp(flap, 0.035, -0.01) * shirt * 0.35, person.clothes * 0.35)
     canvas.paint(coverage(flap, pixel) * shirt, mix(person.clothes, 1.0, 0.22), "clothes")

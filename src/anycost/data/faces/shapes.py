@@ -21,7 +21,7 @@ def coverage(distance: Tensor, pixel: Number) -> Tensor:
 
 
 def stroke(distance: Tensor, half_width: Number, pixel: Number) -> Tensor:
-    """Coverage of a line of the given half width around the zero of `distance`; right for lines thinner than a pixel."""
+    """Coverage of a line around the zero of `distance`; right for lines thinner than a pixel, too."""
     scaled, half = distance / pixel, half_width / pixel + 0.5
     return (half - scaled).clamp_(0, 1) + (half + scaled).clamp_(0, 1) - 1
 

@@ -45,11 +45,14 @@ class FaceSource:
 
     def label_maps(self, indices: Sequence[int], resolution: int) -> Tensor:
         """uint8 `[B, r, r]`: for each pixel the place in `LABEL_NAMES` of what covers it."""
-        return _labels(self.parameters(indices), resolution)[0]
+        return label_parameters(self.parameters(indices), resolution)[:, 0]
 
     def instance_ids(self, indices: Sequence[int], resolution: int) -> Tensor:
-        """uint8 `[B, r, r]`: 2 * label, plus 1 for the right one (as seen) of a pair: eyes, brows, ears, earrings, lenses."""
-        labels, sides = _labels(self.parameters(indices), resolution)
+        """uint8 `[B, r, r]`: 2 * label, plus 1 for the right one of a pair.
+
+        Right as seen by the viewer; pairs are eyes, brows, ears, earrings and lenses.
+        """
+        labels, sides = label_parameters(self.parameters(indices), resolution).unbind(1)
         return 2 * labels + sides
 
     def fingerprint(self) -> str:
@@ -59,18 +62,19 @@ class FaceSource:
 
 def render_parameters(parameters: Parameters, resolution: int) -> Tensor:
     """Pictures uint8 `[B, 3, r, r]` of any parameters, for those who change some."""
-    picture = _in_chunks(ColourCanvas, parameters, resolution)
-    return picture
+    return _in_chunks(ColourCanvas, parameters, resolution)
 
 
-def _labels(parameters: Parameters, resolution: int) -> Tensor:
-    return _in_chunks(LabelCanvas, parameters, resolution).transpose(0, 1)
+def label_parameters(parameters: Parameters, resolution: int) -> Tensor:
+    """uint8 `[B, 2, r, r]`: the place in `LABEL_NAMES`, and 1 for the right one of a pair, of any parameters."""
+    return _in_chunks(LabelCanvas, parameters, resolution)
 
 
 def _in_chunks(kind: type[Canvas], parameters: Parameters, resolution: int) -> Tensor:
     """The canvases' data as uint8 `[B, channels, r, r]`, painted a few pictures at a time."""
     if resolution not in RESOLUTIONS:
-        raise UserError(f"data.resolution={resolution}: the embedded faces are drawn at {', '.join(map(str, RESOLUTIONS))}")
+        choices = ", ".join(map(str, RESOLUTIONS))
+        raise UserError(f"data.resolution={resolution}: the embedded faces are drawn at {choices}")
     count = len(parameters["age"])
     step = max(1, CHUNK_PIXELS // resolution**2)
     channels = 3 if kind is ColourCanvas else 2
