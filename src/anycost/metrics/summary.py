@@ -58,12 +58,15 @@ def summarise(generator: Generator, measurements: Sequence[Measurement]) -> Summ
         )
         for label, architecture in {one.label: one.architecture for one in newest}.items()
     ]
-    names = [next(iter(found.values())).protocol.name if found else "-" for found in (distances, consistencies)]
-    return Summary(rows, *names, device=device_name(generator.constant.device))
+    return Summary(rows, _name(distances), _name(consistencies), device_name(generator.constant.device))
 
 
 def _first_metric(measurements: Sequence[Measurement]) -> dict[str, Measurement]:
     return {one.label: one for one in measurements if one.protocol == measurements[0].protocol}
+
+
+def _name(found: dict[str, Measurement]) -> str:
+    return next(iter(found.values())).protocol.name if found else "-"
 
 
 def _one_image(generator: Generator, architecture: Architecture) -> Callable[[], object]:
