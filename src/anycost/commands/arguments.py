@@ -1,0 +1,78 @@
+"""`key=value` arguments of the verbs that need no Hydra: parsed into a dataclass of `option()` fields.
+
+Everything behind the first `=` is the value, so any file name can be typed as it is.
+"""
+
+import types
+from collections.abc import Sequence
+from dataclasses import Field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from anycost.configuration.checks import check_choices
+from anycost.configuration.schema import MISSING
+from anycost.errors import UserError
+
+Options = TypeVar("Options")
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def parse(kind: type[Options], arguments: Sequence[str], description: str | None) -> Options | None:
+    """The options as a `kind`; None where `--help` was asked for, which is then printed.
+
+    Values are str, int, float, bool, `X | None` (written `null`) or list[str] (commas); paths get their `~`
+    expanded. Raises `UserError` naming the key, its value and the remedy.
+    """
+    if "-h" in arguments or "--help" in arguments:
+        print(usage(kind, description))
+        return None
+    specs: dict[str, Field] = {spec.name: spec for spec in fields(kind)}  # type: ignore[arg-type]
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for argument in arguments:
+        key, equals, text = argument.partition("=")
+        if not equals or key not in specs:
+            raise UserError(_unknown(argument, key, list(specs)))
+        value = _convert(key, text, hints[key])
+        values[key] = str(Path(value).expanduser()) if specs[key].metadata.get("path") and value else value
+    config = kind(**values)
+    for name in specs:
+        if getattr(config, name) == MISSING:
+            raise UserError(f"{name}=... is needed: {specs[name].metadata['help']}")
+    check_choices(config)
+    return config
+
+
+def usage(kind: Any, description: str | None) -> str:
+    """The description and one line per option: name, default, meaning."""
+    lines = [(description or "").strip(), "", "options:"]
+    for spec in fields(kind):
+        shown = spec.default
+        value = "..." if shown == MISSING else "null" if shown is None else str(shown)
+        choices = spec.metadata.get("choices")
+        more = f" ({', '.join(choices)})" if choices else ""
+        lines.append(f"  {spec.name + '=' + value:<22} {spec.metadata['help']}{more}")
+    return "\n".join(lines)
+
+
+def _convert(key: str, text: str, hint: Any) -> Any:
+    """`text` as the hinted type; raises `UserError`."""
+    if get_origin(hint) in (Union, types.UnionType):
+        if text in ("null", "none", ""):
+            return None
+        hint = next(choice for choice in get_args(hint) if choice is not type(None))
+    if get_origin(hint) is list:
+        return [part for part in text.split(",") if part]
+    try:
+        return _TRUTH[text.lower()] if hint is bool else hint(text)
+    except (ValueError, KeyError) as error:
+        expected = {int: "a whole number", float: "a number", bool: "true or false"}[hint]
+        raise UserError(f"{key}={text} is not {expected}") from error
+
+
+def _unknown(argument: str, key: str, known: list[str]) -> str:
+    close = get_close_matches(key, known, n=1)
+    if not argument.partition("=")[1]:
+        return f"{argument} is not of the form key=value; the keys are {', '.join(known)}"
+    return f"{key}= is not an option; " + (f"did you mean {close[0]}=?" if close else f"there are {', '.join(known)}")
