@@ -77,9 +77,8 @@ def test_the_picture_is_the_same_at_every_resolution(fine: int, coarse: int) -> 
     shrunk = F.avg_pool2d(SOURCE.render(indices, fine).float(), fine // coarse)
     difference = (shrunk - SOURCE.render(indices, coarse).float()).abs()
     others = (shrunk.roll(1, 0) - shrunk).abs()
-    print("MEAN", fine, coarse, difference.mean(), others.mean())
-    assert difference.mean() < 80 / coarse + 1, "levels of 255"
-    assert difference.mean() < 0.12 * others.mean()
+    assert difference.mean() < 80 / coarse + 0.5, "levels of 255; measured: 4.2 at 16 px, 2.3, 1.3 and 0.5 at 256 px"
+    assert difference.mean() < 0.1 * others.mean(), "two people differ by more than two resolutions"
 
 
 def test_detail_grows_with_the_resolution() -> None:
@@ -151,7 +150,8 @@ def test_every_attribute_and_label_is_common_enough_to_be_learnt() -> None:
     frequency = FaceSource().attributes(range(4000)).float().mean(0)
     rare = {name: round(float(f), 3) for name, f in zip(ATTRIBUTE_NAMES, frequency, strict=True) if not 0.03 < f < 0.8}
     assert not rare
-    seen = torch.stack([(SOURCE.label_maps(range(150), 64) == k).flatten(1).any(1) for k in range(len(LABEL_NAMES))])
+    maps = SOURCE.label_maps(range(150), 64)
+    seen = torch.stack([(maps == k).flatten(1).any(1) for k in range(len(LABEL_NAMES))])
     assert (seen.float().mean(1) > 0.04).all()
 
 

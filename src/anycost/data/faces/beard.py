@@ -5,7 +5,7 @@ from torch import Tensor
 
 from anycost.data.faces.head import head_shape
 from anycost.data.faces.person import View, region_view
-from anycost.data.faces.shapes import coverage, ellipse, ramp, strands
+from anycost.data.faces.shapes import coverage, ellipse, grain, ramp, strands
 
 
 def paint_facial_hair(view: View) -> None:
@@ -23,7 +23,8 @@ def paint_facial_hair(view: View) -> None:
     border = 0.30 - 2.3 * (x.abs() - 0.10).clamp(min=0).square() - y
     ragged = strands(x + 0.2 * y, person.strand_phase, canvas.pixel, ((13, 0.006), (37, 0.006), (90, 0.006)))
     shade = ramp(torch.maximum(border, -0.6 * mouth), 0.13, -0.05) * coverage(outline, pixel)
-    canvas.paint(shade * 0.38 * person.stubble, person.hair * 0.8)
+    dots = grain(x, y, person.texture_phase, canvas.pixel, ((60, 0.35), (110, 0.55)))
+    canvas.paint(shade * (1 + dots) * 0.36 * person.stubble, person.hair * 0.42)
     colour = _beard_colour(part, x, y, outline)
     longer = person.beard_length * ramp(y, 0.25, 0.6) * (1 - 4 * x * x).clamp(min=0)
     beard = torch.maximum(torch.maximum(outline - longer, border), -mouth) + ragged
