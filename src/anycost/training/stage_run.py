@@ -127,6 +127,7 @@ def build_trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        profiler=None if options.profiler == "none" else options.profiler,
         use_distributed_sampler=False,
     )
 
