@@ -5,6 +5,7 @@ No random state is in them, since every draw is a function of (seed, image index
 
 import logging
 import os
+import pickle
 import platform
 import zipfile
 from collections.abc import Iterable
@@ -31,7 +32,7 @@ def environment() -> dict[str, Any]:
     return {
         "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a plain string: its own class is not for weights_only
         "processes": world_size(),
         "threads": torch.get_num_threads(),
     }
@@ -65,7 +66,7 @@ def read(path: Path) -> dict[str, Any]:
         if damaged:
             raise UserError(f"checkpoint {path} is damaged: the checksum of {damaged} is wrong")
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise UserError(f"checkpoint {path} is damaged: {error}") from error
     except OSError as error:
         raise UserError(f"checkpoint {path} cannot be read: {error.strerror}") from error
