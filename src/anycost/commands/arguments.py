@@ -10,8 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from anycost.configuration.checks import check_choices
-from anycost.configuration.schema import MISSING
+from anycost.configuration.schema import MISSING, check_choices
 from anycost.errors import UserError
 
 Options = TypeVar("Options")

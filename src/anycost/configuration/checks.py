@@ -1,9 +1,8 @@
 """What a configuration must satisfy before anything is built: single values first, then how they fit together."""
 
-from dataclasses import fields, is_dataclass
-from typing import Any
+from dataclasses import fields
 
-from anycost.configuration.schema import MultiresConfig, PipelineConfig, StageConfig, TrainConfig
+from anycost.configuration.schema import MultiresConfig, PipelineConfig, StageConfig, TrainConfig, check_choices
 from anycost.errors import UserError
 
 GROUP = 4  # images of one minibatch-std group of the discriminator
@@ -16,19 +15,6 @@ def check(config: TrainConfig) -> None:
     check_batch(config)
     for prefix, stage in adversarial_stages(config):
         check_stage(stage, prefix, config)
-
-
-def check_choices(config: Any, prefix: str = "") -> None:
-    """Raise `UserError` for the first field of the dataclass tree that breaks its `choices` or `at_least`."""
-    for spec in fields(config):
-        value, key = getattr(config, spec.name), f"{prefix}{spec.name}"
-        choices, at_least = spec.metadata.get("choices"), spec.metadata.get("at_least")
-        if is_dataclass(value):
-            check_choices(value, f"{key}.")
-        elif choices and value not in choices:
-            raise UserError(f"{key}={value} is not one of {', '.join(choices)}")
-        elif at_least is not None and value is not None and value < at_least:
-            raise UserError(f"{key}={value} must be at least {at_least:g}")
 
 
 def adversarial_stages(config: TrainConfig) -> list[tuple[str, StageConfig]]:

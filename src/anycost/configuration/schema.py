@@ -1,11 +1,13 @@
 """The typed schema of `train.py`: one dataclass per Hydra group; the `help` metadata feeds the option tables.
 
-OmegaConf rejects `Literal`, so choices are `str` with `choices` metadata, checked in `checks.py`; `???` marks
+OmegaConf rejects `Literal`, so choices are `str` with `choices` metadata, checked in `check_choices`; `???` marks
 what has no sensible default. Values here are the defaults of the paper; `conf/` holds only what differs.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
+
+from anycost.errors import UserError
 
 MISSING: Any = "???"
 
@@ -375,3 +377,16 @@ STAGES: dict[str, type] = {
     "attributes": AttributesConfig,
     "pipeline": PipelineConfig,
 }
+
+
+def check_choices(config: Any, prefix: str = "") -> None:
+    """Raise `UserError` for the first field of the dataclass tree that breaks its `choices` or `at_least`."""
+    for spec in fields(config):
+        value, key = getattr(config, spec.name), f"{prefix}{spec.name}"
+        choices, at_least = spec.metadata.get("choices"), spec.metadata.get("at_least")
+        if is_dataclass(value):
+            check_choices(value, f"{key}.")
+        elif choices and value not in choices:
+            raise UserError(f"{key}={value} is not one of {', '.join(choices)}")
+        elif at_least is not None and value is not None and value < at_least:
+            raise UserError(f"{key}={value} must be at least {at_least:g}")
