@@ -136,7 +136,10 @@ def test_every_field_of_a_protocol_is_in_its_digest(field: str) -> None:
     assert protocol.to_json()[field] == getattr(protocol, field)
 
 
-def test_the_summary_prices_and_times_the_newest_measurements(generator: Generator) -> None:
+def test_the_summary_prices_and_times_the_newest_measurements(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anycost.metrics.summary.TIMED_SECONDS", 0.01)
     space = generator.space
     frechet = in_training("frechet", "embedded", "embedded", 2000)
     kernel, consistent = (in_training(kind, "embedded", "embedded", 2000) for kind in ("kernel", "consistency"))

@@ -1,6 +1,6 @@
 """The table at the end of a training: what each architecture costs and how good it is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,8 @@ from anycost.networks.generator import Generator
 from anycost.pricing.latency import device_name, median_latency_ms
 from anycost.pricing.macs import macs
 from anycost.sampling import seeded_latents
+
+TIMED_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def summarise(generator: Generator, measurements: Sequence[Measurement]) -> Summ
             macs=macs(generator.space, architecture, generator.latent_dim, mapping_layers),
             distance=distances[label].value if label in distances else None,
             consistency=consistencies[label].value if label in consistencies else None,
-            latency_ms=median_latency_ms(_one_image(generator, architecture), device=generator.constant.device),
+            latency_ms=_latency_ms(generator, architecture),
         )
         for label, architecture in {one.label: one.architecture for one in newest}.items()
     ]
@@ -69,14 +71,16 @@ def _name(found: dict[str, Measurement]) -> str:
     return next(iter(found.values())).protocol.name if found else "-"
 
 
-def _one_image(generator: Generator, architecture: Architecture) -> Callable[[], object]:
-    latents = seeded_latents(generator, [0])
+def _latency_ms(generator: Generator, architecture: Architecture) -> float:
+    """Median time of one image over about `TIMED_SECONDS`, at least five times."""
+    latents, device = seeded_latents(generator, [0]), generator.constant.device
 
     @torch.no_grad()
-    def call() -> object:
+    def one_image() -> object:
         return generator(latents, architecture)
 
-    return call
+    once = median_latency_ms(one_image, warmup=2, repeats=1, device=device)
+    return median_latency_ms(one_image, warmup=0, repeats=max(int(1000 * TIMED_SECONDS / once), 5), device=device)
 
 
 def rich_table(summary: Summary) -> Table:
