@@ -58,8 +58,9 @@ class PublishedWeights:
             raise UserError(f"{self.title} cannot be downloaded ({error}). {self._remedy(path)}") from error
 
     def _remedy(self, path: Path) -> str:
+        elsewhere = f" (or name it in ${self.variable})" if self.variable else ""
         return (
-            f"Put {self.file} from {self.address} (sha256 {self.sha256_prefix}...) at {path}, "
+            f"Put {self.file} from {self.address} (sha256 {self.sha256_prefix}...) at {path}{elsewhere}, "
             f"or choose {self.offline_choice}, which needs no download and gives numbers of another name"
         )
 
