@@ -61,7 +61,7 @@ class PublishedWeights:
         elsewhere = f" (or name it in ${self.variable})" if self.variable else ""
         return (
             f"Put {self.file} from {self.address} (sha256 {self.sha256_prefix}...) at {path}{elsewhere}, "
-            f"or choose {self.offline_choice}, which needs no download and gives numbers of another name"
+            f"or choose {self.offline_choice}: it needs no download, and its numbers carry another name"
         )
 
 
@@ -70,14 +70,15 @@ INCEPTION = PublishedWeights(
     address="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     "weights-inception-2015-12-05-6726825d.pth",
     sha256_prefix="6726825d",
-    offline_choice="metrics.features=embedded",
+    offline_choice="features=embedded (this one alone: metrics.features=embedded)",
     variable="ANYCOST_INCEPTION",
 )
 VGG16 = PublishedWeights(
     title="VGG-16 (torchvision, ImageNet)",
     address="https://download.pytorch.org/models/vgg16-397923af.pth",
     sha256_prefix="397923af",
-    offline_choice="perceptual=embedded (stage.consistency.perceptual, metrics.perceptual)",
+    offline_choice="features=embedded (this one alone: stage.consistency.perceptual=embedded, "
+    "metrics.perceptual=embedded)",
 )
 
 
