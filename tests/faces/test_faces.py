@@ -32,6 +32,7 @@ def test_a_picture_does_not_depend_on_the_number_of_threads() -> None:
         one = SOURCE.render(range(7), 128)
         torch.set_num_threads(3)
         three = SOURCE.render(range(7), 128)
+        assert torch.get_num_threads() == 3, "the caller's setting is left as it was"
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(one, three)

@@ -1,6 +1,7 @@
 """`FaceSource`: the embedded data set as a source of pictures, attributes and label maps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -12,11 +13,14 @@ from anycost.data.faces.portrait import RENDERER_VERSION, paint_portraits
 from anycost.errors import UserError
 
 RESOLUTIONS = (16, 32, 64, 128, 256, 512, 1024)
-CHUNK_PIXELS = 2**16  # what is painted at once: planes of 256 kB stay in the cache of a core
+CHUNK_PIXELS = 2**17  # what is painted at once: planes of 512 kB stay in the cache of a core
 
 
 class FaceSource:
-    """`size` faces. Picture i is a pure function of (seed, i), to the bit, in whatever batch it is drawn."""
+    """`size` faces. Picture i is a pure function of (seed, i), to the bit, in whatever batch it is drawn.
+
+    Pictures are painted on one thread of the calling process; loader workers paint in parallel.
+    """
 
     def __init__(self, size: int = 70000, seed: int = 0) -> None:
         if size < 1:
@@ -79,10 +83,22 @@ def _in_chunks(kind: type[Canvas], parameters: Parameters, resolution: int) -> T
     step = max(1, CHUNK_PIXELS // resolution**2)
     channels = 3 if kind is ColourCanvas else 2
     out = torch.empty(count, channels, resolution, resolution, dtype=torch.uint8)
-    for start in range(0, count, step):
-        rows = slice(start, start + step)
-        data = paint_portraits(kind, {name: value[rows] for name, value in parameters.items()}, resolution).data
-        if kind is ColourCanvas:
-            data = (data * 255 + 0.5).clamp_(0, 255)
-        out[rows] = data.transpose(0, 1).to(torch.uint8)
+    with _one_thread():
+        for start in range(0, count, step):
+            rows = slice(start, start + step)
+            data = paint_portraits(kind, {name: value[rows] for name, value in parameters.items()}, resolution).data
+            if kind is ColourCanvas:
+                data = (data * 255 + 0.5).clamp_(0, 255)
+            out[rows] = data.transpose(0, 1).to(torch.uint8)
     return out
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Painting is many small operations: on busy cores the barriers of several threads cost ten times the work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
