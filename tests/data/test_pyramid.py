@@ -19,9 +19,8 @@ def reference(image: Image.Image, resolution: int, filter: str) -> torch.Tensor:
 @pytest.mark.parametrize("filter", FILTERS)
 def test_each_resolution_comes_from_the_original(filter, picture):
     image = picture(1, (200, 200))
-    for resolution, tensor in pyramid(image, [64, 32, 8], filter, "crop").items():
-        assert tensor.dtype == torch.uint8
-        assert torch.equal(tensor, reference(image, resolution, filter))
+    for resolution, pixels in pyramid(image, [64, 32, 8], filter, "crop").items():
+        assert np.array_equal(pixels, reference(image, resolution, filter))
 
 
 @pytest.mark.parametrize("filter", FILTERS)
@@ -53,10 +52,10 @@ def test_downsample_refuses_fractions():
 def test_letterbox_of_lsun_car(picture):
     """512x384 gets 64 black rows above and below."""
     image = picture(0, (512, 384))
-    tensor = pyramid(image, [512], "bilinear", "letterbox")[512]
-    assert not tensor[:, :64].any()
-    assert not tensor[:, -64:].any()
-    assert torch.equal(tensor[:, 64:-64], torch.from_numpy(np.array(image)).permute(2, 0, 1))
+    pixels = pyramid(image, [512], "bilinear", "letterbox")[512]
+    assert not pixels[:, :64].any()
+    assert not pixels[:, -64:].any()
+    assert np.array_equal(pixels[:, 64:-64], np.array(image).transpose(2, 0, 1))
 
 
 @pytest.mark.parametrize("size", [(60, 40), (40, 60), (41, 40)])
@@ -65,7 +64,7 @@ def test_crop_takes_the_centre(size, picture):
     side = min(size)
     left, top = (size[0] - side) // 2, (size[1] - side) // 2
     expected = image.crop((left, top, left + side, top + side))
-    assert torch.equal(pyramid(image, [32], "box", "crop")[32], reference(expected, 32, "box"))
+    assert np.array_equal(pyramid(image, [32], "box", "crop")[32], reference(expected, 32, "box"))
 
 
 @pytest.mark.parametrize(("padding", "message"), [("crop", "too small"), ("error", "not square")])

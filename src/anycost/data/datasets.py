@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset
@@ -40,7 +41,7 @@ class DrawnSource(Protocol):
 
 Source = PictureSource | DrawnSource
 Pyramids = Callable[[Sequence[int]], dict[int, Tensor]]
-"""Places in a source -> {resolution: uint8 [B, 3, r, r]}, not flipped."""
+"""Places in a source -> {resolution: uint8 [B, 3, r, r]}, not flipped, in memory that the caller may change."""
 
 
 class PicturePyramids:
@@ -51,10 +52,9 @@ class PicturePyramids:
         self._reported: set[int] = set()
 
     def __call__(self, places: Sequence[int]) -> dict[int, Tensor]:
-        pictures = [self._picture(k) for k in places]
-        return {r: torch.stack([picture[r] for picture in pictures]) for r in self.resolutions}
+        return stack([self._picture(k) for k in places])
 
-    def _picture(self, place: int) -> dict[int, Tensor]:
+    def _picture(self, place: int) -> dict[int, np.ndarray]:
         """The pyramid of the first usable picture from `place` on, round the end of the source."""
         for step in range(len(self.source)):
             k = (place + step) % len(self.source)
@@ -89,16 +89,20 @@ class CachedPyramids:
 
     def __init__(self, pyramids: Pyramids) -> None:
         self._pyramids = pyramids
-        self._kept: dict[int, dict[int, Tensor]] = {}
+        self._kept: dict[int, dict[int, np.ndarray]] = {}
 
     def __call__(self, places: Sequence[int]) -> dict[int, Tensor]:
         missing = sorted(set(places) - self._kept.keys())
         if missing:
             made = self._pyramids(missing)
             for row, k in enumerate(missing):
-                self._kept[k] = {r: images[row].clone() for r, images in made.items()}
-        resolutions = self._kept[places[0]]
-        return {r: torch.stack([self._kept[k][r] for k in places]) for r in resolutions}
+                self._kept[k] = {r: images[row].numpy().copy() for r, images in made.items()}
+        return stack([self._kept[k] for k in places])
+
+
+def stack(pictures: Sequence[dict[int, np.ndarray]]) -> dict[int, Tensor]:
+    """Single pyramids as a fresh batch. NumPy, for torch would wake its threads for these small copies."""
+    return {r: torch.from_numpy(np.stack([picture[r] for picture in pictures])) for r in pictures[0]}
 
 
 def open_pyramids(source: Source, resolutions: Sequence[int], filter: str, padding: str) -> Pyramids:
@@ -144,12 +148,12 @@ class TrainingImages(Dataset):
         return self.mirror and derive_seed(self.seed, "flip", i) % 2 == 1
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        flip = torch.tensor([self.flipped(i) for i in indices])[:, None, None, None]
+        flip = np.array([self.flipped(i) for i in indices])
         images = self._pyramids([self.place(i) for i in indices])
-        return {
-            "index": torch.tensor(indices),
-            "images": {r: torch.where(flip, x.flip(-1), x) for r, x in images.items()},
-        }
+        for batch in images.values():
+            pixels = batch.numpy()
+            pixels[flip] = pixels[flip, ..., ::-1]
+        return {"index": torch.tensor(indices), "images": images}
 
 
 class RealImages(Dataset):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from anycost.data.geometry import check_large_enough, resize, square
 
 
-def pyramid(image: Image.Image, resolutions: Sequence[int], filter: str, padding: str) -> dict[int, Tensor]:
+def pyramid(image: Image.Image, resolutions: Sequence[int], filter: str, padding: str) -> dict[int, np.ndarray]:
     """`{resolution: uint8 [3, r, r]}`, each resized from the original pixels of `image` (RGB).
 
     Raises `UnusableImage` where the picture is smaller than the largest resolution, or not square while
@@ -21,7 +21,7 @@ def pyramid(image: Image.Image, resolutions: Sequence[int], filter: str, padding
     """
     check_large_enough(image.size, max(resolutions), padding)
     picture = square(image, padding)
-    return {r: _to_tensor(resize(picture, (r, r), filter)) for r in resolutions}
+    return {r: np.asarray(resize(picture, (r, r), filter)).transpose(2, 0, 1) for r in resolutions}
 
 
 def downsample(images: Tensor, resolution: int, filter: str) -> Tensor:
@@ -66,7 +66,3 @@ def _lanczos_weights(side: int, resolution: int) -> Tensor:
         row[last:] = 0
         rows.append(row / math.fsum(row.tolist()))
     return torch.stack(rows)
-
-
-def _to_tensor(image: Image.Image) -> Tensor:
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
