@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from anycost.data.batches import ImageIndexBatches
 from anycost.data.datasets import TrainingImages, identity, real_images
+from anycost.data.faces import FaceSource
 from anycost.data.pyramid import downsample_uint8, pyramid
 from anycost.data.sources import FolderSource, ZipSource
 from anycost.errors import UserError
@@ -30,9 +31,11 @@ class Drawn:
         return torch.stack([torch.randint(0, 256, (3, resolution, resolution), generator=g) for g in seeds]).byte()
 
 
-@pytest.fixture(params=["zip", "drawn"])
+@pytest.fixture(params=["zip", "drawn", "faces"])
 def source(request, files, make_zip):
-    return ZipSource(make_zip(files)) if request.param == "zip" else Drawn()
+    if request.param == "zip":
+        return ZipSource(make_zip(files))
+    return Drawn() if request.param == "drawn" else FaceSource(size=10)
 
 
 def collect(images: TrainingImages, batches: ImageIndexBatches, workers: int = 0) -> dict[int, dict[int, torch.Tensor]]:

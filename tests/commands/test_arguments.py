@@ -1,0 +1,62 @@
+"""`key=value` arguments become typed options, and mistakes are named."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from anycost.commands.arguments import parse
+from anycost.configuration.schema import MISSING, option
+from anycost.errors import UserError
+
+
+@dataclass
+class Options:
+    source: str = option(MISSING, "where pictures are", path=True)
+    resolution: int = option(64, "side in pixels", at_least=8)
+    scale: float = option(1.0, "how much")
+    mirror: bool = option(True, "flip")
+    limit: int | None = option(None, "at most", at_least=1)
+    names: list[str] = option(["a"], "several")
+    mode: str = option("fast", "how", ("fast", "slow"))
+
+
+def test_types_and_defaults():
+    arguments = ["source=x", "resolution=32", "scale=0.5", "mirror=false", "limit=3", "names=b,c", "mode=slow"]
+    assert parse(Options, arguments, None) == Options("x", 32, 0.5, False, 3, ["b", "c"], "slow")
+    assert parse(Options, ["source=x", "limit=null"], None) == Options("x")
+
+
+@pytest.mark.parametrize("path", ["my photos, [2]=new.zip", "a=b", "Übung #3.zip", "{x}"])
+def test_any_file_name(path):
+    assert parse(Options, [f"source={path}"], None).source == path
+
+
+def test_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/anna")
+    assert parse(Options, ["source=~/x.zip"], None).source == "/home/anna/x.zip"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "source=... is needed: where pictures are"),
+        (["source=x", "resolutoin=3"], "resolutoin= is not an option; did you mean resolution="),
+        (["source=x", "zzz=3"], "zzz= is not an option; there are source, resolution"),
+        (["x"], "x is not of the form key=value"),
+        (["source=x", "resolution=big"], "resolution=big is not a whole number"),
+        (["source=x", "scale=big"], "scale=big is not a number"),
+        (["source=x", "mirror=maybe"], "mirror=maybe is not true or false"),
+        (["source=x", "resolution=4"], "resolution=4 must be at least 8"),
+        (["source=x", "mode=middle"], "mode=middle is not one of fast, slow"),
+    ],
+)
+def test_mistakes(arguments, message):
+    with pytest.raises(UserError, match=message):
+        parse(Options, arguments, None)
+
+
+def test_help_lists_every_option(capsys):
+    assert parse(Options, ["source=x", "--help"], "What it does.") is None
+    printed = capsys.readouterr().out
+    assert printed.startswith("What it does.")
+    assert all(f"  {name}=" in printed for name in Options.__dataclass_fields__)
