@@ -5,6 +5,7 @@ static and every convolution is one dense channels-last call [StyleGAN2, Eq. 1-3
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,10 +28,49 @@ def fir_kernel() -> Tensor:
 
 
 def fir(x: Tensor, kernel: Tensor, padding: int, stride: int = 1, gain: float = 1.0) -> Tensor:
-    """Filter each channel of `x` `[B, C, h, w]` with the 4x4 `kernel` (symmetric, so flipping is idle)."""
-    channels = x.shape[1]
-    weight = (kernel * gain).to(x.dtype).expand(channels, 1, 4, 4)
-    return F.conv2d(x, weight, padding=padding, stride=stride, groups=channels)
+    """Filter each channel of `x` `[B, C, h, w]` with the 4x4 `kernel` (symmetric, so flipping is idle).
+
+    Two uses: stride 1, any padding up to 3; stride 2 with padding 1 and an even size.
+    """
+    return _Fir.apply(x, kernel * gain, padding, stride)
+
+
+class _Fir(torch.autograd.Function):
+    """The filter and its adjoint as forward convolutions: a depthwise convolution's own backward is far slower."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: Tensor, padding: int, stride: int) -> Tensor:
+        ctx.save_for_backward(kernel)
+        ctx.padding, ctx.stride = padding, stride
+        return F.conv2d(x, _depthwise(kernel, x), padding=padding, stride=stride, groups=x.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (kernel,) = ctx.saved_tensors
+        return _FirAdjoint.apply(grad, kernel, ctx.padding, ctx.stride), None, None, None
+
+
+class _FirAdjoint(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, kernel: Tensor, padding: int, stride: int) -> Tensor:
+        ctx.save_for_backward(kernel)
+        ctx.padding, ctx.stride = padding, stride
+        channels = grad.shape[1]
+        if stride == 1:
+            return F.conv2d(grad, _depthwise(kernel, grad), padding=3 - padding, groups=channels)
+        # On a CPU the strided adjoint is fast in fp32 alone (bf16: 80 times slower).
+        wide = grad.float() if grad.dtype == torch.bfloat16 and not grad.is_cuda else grad
+        out = F.conv_transpose2d(wide, _depthwise(kernel, wide), stride=2, padding=padding, groups=channels)
+        return out.to(grad.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, x: Tensor) -> tuple[Tensor | None, ...]:
+        (kernel,) = ctx.saved_tensors
+        return _Fir.apply(x, kernel, ctx.padding, ctx.stride), None, None, None
+
+
+def _depthwise(kernel: Tensor, x: Tensor) -> Tensor:
+    return kernel.to(x.dtype).expand(x.shape[1], 1, 4, 4)
 
 
 def upsample_rgb(x: Tensor, kernel: Tensor) -> Tensor:

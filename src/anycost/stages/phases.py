@@ -53,7 +53,8 @@ class Phase:
 
     def backward(self, loss: Tensor, scalars: dict[str, Tensor]) -> None:
         """Accumulate the gradient of one micro-batch's `loss` and its `scalars`."""
-        (loss / self.num_shares).backward()
+        with torch.autocast(self.stage.device.type, enabled=False):  # backward has the dtypes of forward already
+            (loss / self.num_shares).backward()
         for name, value in scalars.items():
             part = value.detach() / self.num_shares
             self.scalars[name] = self.scalars[name] + part if name in self.scalars else part
