@@ -281,7 +281,7 @@ class GridConfig:
         None, "thousands of images between grids, 0 draws none; default: a tenth of the stage", at_least=0
     )
     rows: int = option(6, "latents, one a row", at_least=1)
-    architectures: list[str] = option(["full"], "columns; the stages that have sub-generators list more")
+    architectures: list[str] = option(["auto"], "columns; auto is what the stage trains")
     truncation: float = option(1.0, "psi of the truncation")
 
 
@@ -324,7 +324,7 @@ class MetricsConfig:
     names: list[str] = option([], "metrics measured in training: frechet, kernel, consistency")
     features: str = option("inception", "features of frechet and kernel distances", ("inception", "embedded"))
     perceptual: str = option("lpips", "distance of the consistency metric", ("lpips", "embedded"))
-    architectures: list[str] = option(["full"], "architectures measured")
+    architectures: list[str] = option(["auto"], "architectures measured; auto is what the stage trains")
     samples: int = option(5000, "images per measurement", at_least=8)
     every_kimg: float | None = option(None, "thousands of images between measurements; default: at the end only")
     batch_size: int = option(32, "images per forward pass", at_least=1)

@@ -30,6 +30,11 @@ class AdaChStage(AdversarialStage):
         )
         self.add_consistency(options.consistency)
 
+    def shown_architectures(self) -> list[str]:
+        """The uniform widths, widest first, and half the width at the lower resolutions."""
+        widths = ["full", *(f"{ratio:g}" for ratio in reversed(self.space.ratios[:-1]))]
+        return widths + [f"0.5@{resolution}" for resolution in reversed(self.resolutions[:-1])]
+
     def initialise(self, weights: Mapping[str, Tensor]) -> str:
         """Carry over, then sort channels by importance; the teacher, of the same function, stays as it was."""
         report = super().initialise(weights)

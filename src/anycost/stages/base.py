@@ -86,6 +86,10 @@ class AdversarialStage(Stage):
         """Resolutions of the images that the stage trains on, ascending."""
         return tuple(self.discriminator.resolutions)
 
+    def shown_architectures(self) -> list[str]:
+        """What `architectures: [auto]` of grids and metrics means: the full generator, here."""
+        return ["full"]
+
     def evaluation_generator(self) -> Generator:
         """The generator that samples and metrics come from: the averaged one where there is one."""
         return self.ema if self.config.callbacks.ema.enabled else self.generator

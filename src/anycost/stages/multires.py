@@ -23,3 +23,7 @@ class MultiresStage(AdversarialStage):
             mixing_probability=options.mixing_probability,
         )
         self.add_consistency(options.consistency)
+
+    def shown_architectures(self) -> list[str]:
+        """The full width at every trained resolution."""
+        return ["full", *(f"full@{resolution}" for resolution in reversed(self.resolutions[:-1]))]

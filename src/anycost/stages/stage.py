@@ -27,7 +27,7 @@ class Stage(pl.LightningModule):
         self.automatic_optimization = False
         self.config, self.options = config, config.stage
         self.clock = Clock(config.data.batch_size)
-        self.total_images = max(int(self.options.kimg * 1000) // self.clock.batch_size, 1) * self.clock.batch_size
+        self.total_images = max(round(self.options.kimg * 1000) // self.clock.batch_size, 1) * self.clock.batch_size
         self.values: dict[str, float] = {}
         self.measured: dict[str, float] = {}
         self.adam: dict[str, torch.optim.Adam] = {}
@@ -64,7 +64,8 @@ class Stage(pl.LightningModule):
                 logger.log_metrics(values, step=self.clock.images)
 
     def restore_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Load what a checkpoint holds into `adam`; returns the optimisers for Lightning."""
-        for name, state in self.restored_optimizers.items():
-            self.adam[name].load_state_dict(state)
+        """Load the moments of a checkpoint into `adam` (rates are the configuration's); returns all for Lightning."""
+        for name, saved in self.restored_optimizers.items():
+            own = self.adam[name].state_dict()
+            self.adam[name].load_state_dict({**saved, "param_groups": own["param_groups"]})
         return list(self.adam.values())

@@ -1,33 +1,58 @@
 """Callbacks and loggers of a stage, in the order in which they act."""
 
+from dataclasses import asdict, replace
+from pathlib import Path
+
 import pytorch_lightning as pl
 
 from anycost.callbacks.checkpoint import CheckpointCallback
 from anycost.callbacks.ema import EmaCallback
+from anycost.callbacks.grid import GridCallback
+from anycost.callbacks.metrics import MetricsCallback
 from anycost.callbacks.progress import ProgressCallback
+from anycost.callbacks.throughput import ThroughputCallback
 from anycost.callbacks.values import ValuesCallback
 from anycost.configuration.schema import TrainConfig
-from anycost.data.datamodule import ImageDataModule
+from anycost.loggers.building import build_loggers, continue_from
 from anycost.runs import RunDir, RunRecord
 from anycost.stages.base import AdversarialStage
+from anycost.stages.stage import Stage
 
 
-def build_callbacks(
-    config: TrainConfig, stage: AdversarialStage, data: ImageDataModule, run: RunDir, record: RunRecord
-) -> list[pl.Callback]:
-    """Averaging first, so that grids and metrics see it; checkpoints after all that they record."""
+def build_callbacks(config: TrainConfig, stage: Stage, run: RunDir, record: RunRecord) -> list[pl.Callback]:
+    """Speed first; averaging before grids and metrics, which show it; checkpoints after all that they record."""
     options = config.callbacks
     tenth = stage.total_images / 10_000
-    callbacks: list[pl.Callback] = []
-    if options.ema.enabled:
+    callbacks: list[pl.Callback] = [ThroughputCallback(options.log_every_kimg)] if options.throughput else []
+    if isinstance(stage, AdversarialStage) and options.ema.enabled:
         callbacks.append(EmaCallback(stage.options.ema_kimg))
     callbacks.append(ValuesCallback(options.log_every_kimg))
+    if isinstance(stage, AdversarialStage):
+        callbacks += _pictures_and_metrics(config, stage, run, tenth)
     callbacks.append(CheckpointCallback(options.checkpoint, run, record, options.checkpoint.every_kimg or tenth))
     if options.progress != "none":
         callbacks.append(ProgressCallback(options.progress))
     return callbacks
 
 
-def build_loggers(config: TrainConfig, run: RunDir, images: int) -> list[pl.loggers.Logger]:
-    """The loggers of `config.logger`, cut back to `images` where they can be."""
-    return []
+def _pictures_and_metrics(
+    config: TrainConfig, stage: AdversarialStage, run: RunDir, default_kimg: float
+) -> list[pl.Callback]:
+    grid, metrics = config.callbacks.grid, config.metrics
+    if grid.architectures == ["auto"]:
+        grid = replace(grid, architectures=stage.shown_architectures())
+    if metrics.architectures == ["auto"]:
+        metrics = replace(metrics, architectures=stage.shown_architectures())
+    every = default_kimg if grid.every_kimg is None else grid.every_kimg
+    callbacks: list[pl.Callback] = [GridCallback(grid, run.grids, every)]
+    if metrics.names:
+        callbacks.append(MetricsCallback(metrics, run.path / "metrics.jsonl", Path(config.paths.cache)))
+    return callbacks
+
+
+def prepared_loggers(config: TrainConfig, run: RunDir, images: int) -> list[pl.loggers.Logger]:
+    """The loggers of `config.logger`, brought to the checkpoint at `images` (0: there is none)."""
+    group = run.path.parent.name if "multiruns" in run.path.parts else config.data.name
+    loggers = build_loggers(config.logger, run, config.stage.name, group, asdict(config))
+    continue_from(loggers, run, images)
+    return loggers

@@ -19,7 +19,7 @@ from anycost.stages.multires import MultiresStage
 from anycost.stages.phases import Diverged
 from anycost.stages.stage import Stage
 from anycost.stages.stylegan2 import Stylegan2Stage
-from anycost.training.components import build_callbacks, build_loggers
+from anycost.training.components import build_callbacks, prepared_loggers
 from anycost.training.distributed import build_strategy, process_rank
 from anycost.training.initialisation import initial_weights
 from anycost.training.precision import resolve_precision
@@ -93,11 +93,11 @@ def _fit(
         return False
     data = stage.build_data()
     late = DeadlineCallback(deadline)
-    callbacks = [*build_callbacks(config, stage, data, run, record), late]
+    callbacks = [*build_callbacks(config, stage, run, record), late]
     for callback in callbacks:
         if type(callback).__name__ in states:
             callback.load_state_dict(states[type(callback).__name__])
-    trainer = build_trainer(config, run, callbacks, build_loggers(config, run, stage.clock.images))
+    trainer = build_trainer(config, run, callbacks, prepared_loggers(config, run, stage.clock.images))
     try:
         trainer.fit(stage, datamodule=data)
     except Diverged as error:
