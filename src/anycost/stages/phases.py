@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from anycost.stages.base import AdversarialStage
+    from anycost.stages.stage import Stage
 
 
 class Diverged(Exception):
@@ -22,7 +22,7 @@ class Diverged(Exception):
 
 
 class Phase:
-    """Context of a phase of `stage`: entering zeroes the gradients of `network` and freezes the other network.
+    """Context of a phase of `stage`: entering zeroes the gradients of `network` and freezes its other networks.
 
     Leaving without an error averages gradients and scalars over the processes, checks that they are finite, steps the
     optimiser and adds the scalars to `stage.values`.
@@ -33,7 +33,7 @@ class Phase:
     """
 
     def __init__(
-        self, stage: "AdversarialStage", network: str, num_shares: int, name: str, full_precision: bool = False
+        self, stage: "Stage", network: str, num_shares: int, name: str, full_precision: bool = False
     ) -> None:
         self.stage, self.network, self.num_shares, self.name = stage, network, num_shares, name
         self.full_precision = full_precision
@@ -41,8 +41,8 @@ class Phase:
 
     def __enter__(self) -> "Phase":
         stage = self.stage
-        stage.generator.requires_grad_(self.network == "generator")
-        stage.discriminator.requires_grad_(self.network == "discriminator")
+        for name in stage.adam:
+            getattr(stage, name).requires_grad_(name == self.network)
         stage.flat[self.network].zero()
         self.context = contextlib.ExitStack()
         if self.full_precision:

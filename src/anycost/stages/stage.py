@@ -11,6 +11,7 @@ from anycost import __version__
 from anycost.configuration.schema import TrainConfig
 from anycost.interchange.weights import Header
 from anycost.stages.clock import Clock
+from anycost.stages.gradients import FlatGradients
 
 
 class Stage(pl.LightningModule):
@@ -19,7 +20,8 @@ class Stage(pl.LightningModule):
     Attributes:
         values: scalars of the step under way, averaged over processes.
         measured: metrics measured at this very image count; they rank the checkpoint.
-        adam: optimisers by name, made in `configure_optimizers` from `restored_optimizers` where there are some.
+        flat: gradients of the networks that are trained, by name, made in `on_fit_start`.
+        adam: their optimisers, made in `configure_optimizers` from `restored_optimizers` where there are some.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -30,6 +32,7 @@ class Stage(pl.LightningModule):
         self.total_images = max(round(self.options.kimg * 1000) // self.clock.batch_size, 1) * self.clock.batch_size
         self.values: dict[str, float] = {}
         self.measured: dict[str, float] = {}
+        self.flat: dict[str, FlatGradients] = {}
         self.adam: dict[str, torch.optim.Adam] = {}
         self.restored_optimizers: dict[str, Any] = {}
 
