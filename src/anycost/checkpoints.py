@@ -8,32 +8,32 @@ import os
 import pickle
 import platform
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback
-from torch import nn
 
 from anycost import __version__
+from anycost.configuration.schema import TrainerConfig
 from anycost.errors import UserError
 from anycost.files import atomic_write
-from anycost.stages.gradients import world_size
 
 FORMAT = 1
 LAST = "last.ckpt"
 log = logging.getLogger(__name__)
 
 
-def environment() -> dict[str, Any]:
+def environment(trainer: TrainerConfig) -> dict[str, Any]:
     """What must be the same for a resumed run to be exact to the bit."""
+    on_gpu = trainer.accelerator != "cpu" and torch.cuda.is_available()
     return {
         "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
         "torch": str(torch.__version__),  # a plain string: its own class is not for weights_only
-        "processes": world_size(),
+        "processes": trainer.devices * trainer.num_nodes,
         "threads": torch.get_num_threads(),
     }
 
@@ -43,7 +43,7 @@ def capture(stage: Any, callbacks: Iterable[Callback]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": __version__,
-        "environment": environment(),
+        "environment": environment(stage.config.trainer),
         "config": asdict(stage.config),
         "images": stage.clock.images,
         "stage": stage.state_dict(),
@@ -55,7 +55,12 @@ def capture(stage: Any, callbacks: Iterable[Callback]) -> dict[str, Any]:
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint whole or not at all."""
     with atomic_write(path) as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # torch hides that the disk is full
+                raise error.__context__ from None
+            raise
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -97,25 +102,32 @@ def read_newest(folder: Path) -> dict[str, Any] | None:
 
 
 def restore(stage: Any, content: dict[str, Any]) -> None:
-    """Put a checkpoint's state into a fresh stage, memory layouts included."""
-    saved = content["stage"]
-    own = {name: tensor.shape for name, tensor in stage.state_dict().items()}
-    if own != {name: tensor.shape for name, tensor in saved.items()}:
-        raise UserError("the checkpoint is of another model or stage; start again with resume=never")
-    stage.load_state_dict(saved)
-    _restore_layouts(stage, saved)
+    """Put a checkpoint's state into a fresh stage, memory layouts and dtypes included."""
+    _check_fit(stage, content)
+    stage.load_state_dict(content["stage"], assign=True)
+    stage.to(torch.float64 if stage.config.trainer.precision == "64" else torch.float32)
     stage.clock.images = content["images"]
     stage.restored_optimizers = content["optimizers"]
     reasons = [
         f"{name} was {before}, is {now}"
-        for name, now in environment().items()
+        for name, now in environment(stage.config.trainer).items()
         if (before := content["environment"].get(name)) != now
     ]
     if reasons:
         log.warning("continuing, but not exact to the bit: %s", "; ".join(reasons))
 
 
-def _restore_layouts(stage: nn.Module, saved: dict[str, torch.Tensor]) -> None:
-    for name, parameter in stage.named_parameters():
-        if parameter.stride() != saved[name].stride():
-            parameter.data = torch.empty_like(saved[name], device=parameter.device).copy_(parameter.data)
+def _check_fit(stage: Any, content: dict[str, Any]) -> None:
+    own, saved = _shapes(stage.state_dict()), _shapes(content["stage"])
+    wrong = [name for name in {**own, **saved} if own.get(name) != saved.get(name)]
+    if wrong:
+        name = wrong[0]
+        raise UserError(
+            f"the checkpoint of stage={content['config']['stage']['name']} does not fit this configuration of "
+            f"stage={stage.options.name}: {name} is {saved.get(name, 'missing')} in it and {own.get(name, 'missing')} "
+            f"here ({len(wrong)} such tensors); start a new run with resume=never"
+        )
+
+
+def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, list[int]]:
+    return {name: list(tensor.shape) for name, tensor in state.items()}

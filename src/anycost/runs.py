@@ -1,17 +1,21 @@
 """A run's folder: its record (`run.json`) and where its files lie."""
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from anycost.files import atomic_write
+from anycost.errors import UserError
+from anycost.files import atomic_write, explained_errors
 
 
 @dataclass
 class RunRecord:
     """What a run says of itself to other commands; rewritten at every start, checkpoint and end.
 
-    `state` is `running`, `stopped` (by a time limit; the same command continues it) or `finished`.
+    `state` is `running`, `stopped` (by a time limit or a signal; the same command continues it) or `finished`.
     """
 
     stage: str
@@ -59,3 +63,28 @@ class RunDir:
     def write_record(self, record: RunRecord) -> None:
         with atomic_write(self.path / "run.json", "w") as file:
             json.dump(asdict(record), file, indent=2)
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Own the folder while the block runs; `UserError` where another process trains in it.
+
+        The lock goes with the process that took it, not with its loader workers, which may outlive it by seconds.
+        """
+        with explained_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / ".lock").open("w")
+        with lock:
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError) as error:
+                raise UserError(
+                    f"another process is training in {self.path}; wait for it, or start a run of another name: run=NAME"
+                ) from error
+            yield
+
+    def remove_leftovers(self) -> None:
+        """Delete what a killed process was writing; only the owner may."""
+        for folder in (self.path, self.checkpoints, self.grids):
+            for stray in folder.glob(".*.part"):
+                with suppress(FileNotFoundError):
+                    stray.unlink()

@@ -1,7 +1,7 @@
 """Checkpoints in training: `last.ckpt` always, the newest few and the best few by name of the image count."""
 
 import os
-import tempfile
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ class CheckpointCallback(pl.Callback):
     def __init__(self, config: CheckpointConfig, run: RunDir, record: RunRecord, every_kimg: float) -> None:
         self.config, self.run, self.record, self.every_kimg = config, run, record, every_kimg
         self.best: dict[str, float] = {}
+        self.saved: tuple[int, dict[str, float]] | None = None
 
     def on_train_batch_end(self, trainer: pl.Trainer, stage: Any, *unused: Any) -> None:
         if stage.clock.crossed(self.every_kimg):
@@ -28,15 +29,17 @@ class CheckpointCallback(pl.Callback):
         self.save(trainer, stage)
 
     def save(self, trainer: pl.Trainer, stage: Any) -> None:
-        """Write a checkpoint of the present instant; all ranks call it, the first one writes."""
-        if trainer.is_global_zero:
+        """Write a checkpoint of the present instant if there is none yet; all ranks call it, the first one writes."""
+        now = stage.clock.images, dict(stage.measured)
+        if trainer.is_global_zero and self.saved != now:
             path = self.run.checkpoints / f"kimg_{stage.clock.kimg:010.3f}.ckpt"
             self._rank(path, stage.measured)
-            write(path, capture(stage, trainer.callbacks))
+            write(path, capture(stage, trainer.callbacks))  # type: ignore[attr-defined]
             _link(path, self.run.checkpoints / LAST)
-            self._remove_old()
+            self._remove_old(path)
             self.record.images = stage.clock.images
             self.run.write_record(self.record)
+            self.saved = now
         trainer.strategy.barrier()
 
     def _rank(self, path: Path, measured: dict[str, float]) -> None:
@@ -46,9 +49,11 @@ class CheckpointCallback(pl.Callback):
             self.best[path.name] = measured[monitor]
         self.best = dict(sorted(self.best.items(), key=lambda item: item[1])[: self.config.keep_best])
 
-    def _remove_old(self) -> None:
+    def _remove_old(self, newest: Path) -> None:
+        """Remove what is neither new nor good; what lies beyond `newest` is of a past that was given up as damaged."""
         numbered = sorted(self.run.checkpoints.glob("kimg_*.ckpt"))
-        keep = {path.name for path in numbered[-self.config.keep_last :]} | set(self.best)
+        past = [path.name for path in numbered if path.name <= newest.name]
+        keep = {*past[-self.config.keep_last :], *self.best}
         for path in numbered:
             if path.name not in keep:
                 path.unlink()
@@ -62,10 +67,11 @@ class CheckpointCallback(pl.Callback):
 
 def _link(path: Path, name: Path) -> None:
     """Make `name` another name of `path` in one step (a symbolic link would dangle when old files go)."""
-    with explained_errors(name), tempfile.TemporaryDirectory(dir=name.parent, prefix=".link") as folder:
-        aside = Path(folder) / name.name
+    aside = name.with_name(f".{name.name}.part")
+    with explained_errors(name):
+        aside.unlink(missing_ok=True)
         try:
             os.link(path, aside)
         except OSError:  # a file system without hard links
-            aside.write_bytes(path.read_bytes())
+            shutil.copyfile(path, aside)
         os.replace(aside, name)

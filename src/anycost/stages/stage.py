@@ -14,6 +14,12 @@ from anycost.stages.clock import Clock
 from anycost.stages.gradients import FlatGradients
 
 
+def stage_length(config: TrainConfig) -> int:
+    """Images that `config.stage` trains on: whole batches, one at least."""
+    batch = config.data.batch_size
+    return max(round(config.stage.kimg * 1000) // batch, 1) * batch
+
+
 class Stage(pl.LightningModule):
     """Base of all stages. Checkpoints hold `state_dict()`, `adam`, the clock and the callbacks' states.
 
@@ -29,7 +35,7 @@ class Stage(pl.LightningModule):
         self.automatic_optimization = False
         self.config, self.options = config, config.stage
         self.clock = Clock(config.data.batch_size)
-        self.total_images = max(round(self.options.kimg * 1000) // self.clock.batch_size, 1) * self.clock.batch_size
+        self.total_images = stage_length(config)
         self.values: dict[str, float] = {}
         self.measured: dict[str, float] = {}
         self.flat: dict[str, FlatGradients] = {}

@@ -1,12 +1,13 @@
-"""Processes of a run: how local ones start, and a strategy that leaves the module unwrapped (design decision 4)."""
+"""Processes of a run: how local ones start and end, and a strategy that wraps nothing (design decision 4)."""
 
 import os
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch.distributed as dist
@@ -16,6 +17,8 @@ from anycost.configuration.schema import TrainerConfig
 from anycost.errors import UserError
 
 _LAUNCHED = ("LOCAL_RANK", "SLURM_PROCID", "TORCHELASTIC_RUN_ID")
+_PARENT = "ANYCOST_PARENT"
+_GRACE_SEC = 15.0
 
 
 class ReplicaStrategy(DDPStrategy):
@@ -45,14 +48,22 @@ def process_rank() -> int:
     return 0
 
 
+def wait_for_all() -> None:
+    """Return when every process has come here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
 @contextmanager
 def local_processes(config: TrainerConfig, config_file: Path) -> Iterator[None]:
     """Start the other processes of this machine and be rank 0 of them; nothing where they exist or one is enough.
 
-    They run `python -m anycost.commands.train --resolved config_file`, never the parent's own arguments. When one of
-    them fails, the others are ended and the error is reported.
+    They run `python -m anycost.commands.train --resolved config_file`, never the parent's own arguments, and write into
+    `process_<rank>.log` beside that file. When one of them fails, all end and a `UserError` says what it said; when
+    this process dies, they end too.
     """
     if config.devices == 1 or started_elsewhere():
+        _end_with_parent()
         yield
         return
     if config.num_nodes > 1:
@@ -60,62 +71,101 @@ def local_processes(config: TrainerConfig, config_file: Path) -> Iterator[None]:
             f"trainer.num_nodes={config.num_nodes} needs a launcher that starts the processes of every node: "
             "srun (see slurm/) or torchrun"
         )
-    shared = {
+    before = dict(os.environ)
+    os.environ |= {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(_free_port()),
         "WORLD_SIZE": str(config.devices),
         "NODE_RANK": "0",
+        "LOCAL_RANK": "0",
+        _PARENT: str(os.getpid()),
     }
-    command = [sys.executable, "-m", "anycost.commands.train", "--resolved", str(config_file)]
-    before = dict(os.environ)
-    os.environ.update(shared, LOCAL_RANK="0")
-    children = [
-        subprocess.Popen(command, env={**os.environ, "LOCAL_RANK": str(rank)}) for rank in range(1, config.devices)
-    ]
-    watcher = _Watcher(children)
+    children = _Children(config_file, config.devices)
     try:
         yield
-        watcher.expect_success()
+        children.join_well()
+    except RuntimeError as error:  # a collective that lost its peer
+        if failure := children.failure(patience=5):
+            raise UserError(failure) from error
+        raise
     finally:
-        watcher.stop()
+        children.end()
+        if dist.is_initialized():
+            dist.destroy_process_group()
         os.environ.clear()
         os.environ.update(before)
 
 
-class _Watcher(threading.Thread):
-    """Ends this process when a child dies early: a collective would wait for it for ever."""
+class _Children(threading.Thread):
+    """The other local processes, watched: where one fails, this process would wait in a collective for ever."""
 
-    def __init__(self, children: list[subprocess.Popen]) -> None:
+    def __init__(self, config_file: Path, count: int) -> None:
         super().__init__(daemon=True)
-        self.children, self.done = children, threading.Event()
+        command = [sys.executable, "-m", "anycost.commands.train", "--resolved", str(config_file)]
+        self.logs = [config_file.with_name(f"process_{rank}.log") for rank in range(1, count)]
+        self.processes = []
+        for rank, path in enumerate(self.logs, 1):
+            with path.open("wb") as log:
+                environment = {**os.environ, "LOCAL_RANK": str(rank)}
+                self.processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+        self.done = threading.Event()
         self.start()
 
     def run(self) -> None:
         while not self.done.wait(0.5):
-            failed = [child for child in self.children if child.poll() not in (None, 0)]
-            if failed:
-                print(f"error: process {failed[0].pid} of this run ended with {failed[0].returncode}", file=sys.stderr)
-                self._end_children()
-                os._exit(1)
+            if failure := self.failure():
+                if not self.done.wait(_GRACE_SEC):  # the main thread hangs; usually it has noticed by itself
+                    print(f"error: {failure}", file=sys.stderr, flush=True)
+                    self._kill()
+                    os._exit(2)
+                return
 
-    def expect_success(self) -> None:
+    def failure(self, patience: float = 0.0) -> str | None:
+        """What became of the first process that failed, if one does within `patience` seconds, and its last words."""
+        end = time.monotonic() + patience
+        while True:
+            for rank, (process, log) in enumerate(zip(self.processes, self.logs, strict=True), 1):
+                status = process.poll()
+                if status not in (None, 0):
+                    how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+                    last = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+                    return f"process {rank} of this run {how}; the end of {log}:\n{last}"
+            if time.monotonic() >= end:
+                return None
+            time.sleep(0.1)
+
+    def join_well(self) -> None:
         """Wait for the children of a run that ended well."""
-        for child in self.children:
-            child.wait(timeout=120)
+        for process in self.processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=120)
+        if failure := self.failure():
+            raise UserError(failure)
 
-    def stop(self) -> None:
+    def end(self) -> None:
+        """End what is left of them; only the first process writes, so there is nothing to lose."""
         self.done.set()
-        self._end_children()
+        self._kill()
 
-    def _end_children(self) -> None:
-        for child in self.children:
-            if child.poll() is None:
-                child.terminate()
-        for child in self.children:
-            try:
-                child.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                child.kill()
+    def _kill(self) -> None:
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+
+
+def _end_with_parent() -> None:
+    """Let a process that `local_processes` started end with the one that started it."""
+    parent = os.environ.get(_PARENT)
+    if parent is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(parent):
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _free_port() -> int:

@@ -52,15 +52,21 @@ def _last_finished(config: TrainConfig, preceding: str | None) -> Path:
 
 
 def _matches(weights: Path, config: TrainConfig, stage: str | None) -> bool:
+    run = RunDir(weights.parent)
     try:
-        other = load_config(RunDir(weights.parent).config)
-    except (OSError, UserError, KeyError, TypeError) as error:
+        other, record = load_config(run.config), run.read_record()
+    except (OSError, UserError, KeyError, TypeError, ValueError) as error:
         log.debug("%s is not a run: %s", weights.parent, error)
         return False
-    same_data = (other.data.name, other.data.path, other.data.subset, other.data.resolution) == (
-        config.data.name,
-        config.data.path,
-        config.data.subset,
-        config.data.resolution,
+    finished = record is not None and record.state == "finished"
+    return finished and other.stage.name == stage and _decisive(other) == _decisive(config)
+
+
+def _decisive(config: TrainConfig) -> tuple:
+    """What two stages must share so that the one continues the other."""
+    data, model = config.data, config.model
+    return (
+        *(data.name, data.path, data.subset, data.split, data.resolution),
+        *(model.multiplier, model.channel_cap, model.latent_dim, model.mapping_layers),
+        config.seed,
     )
-    return same_data and (other.stage.name, other.model, other.seed) == (stage, config.model, config.seed)

@@ -1,47 +1,65 @@
 """One stage of a run: build, restore or initialise, fit, write the results."""
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 
 from anycost import checkpoints
-from anycost.callbacks.deadline import DeadlineCallback
-from anycost.configuration.schema import AdaChConfig, MultiresConfig, Stylegan2Config, TrainConfig, TrainerConfig
+from anycost.callbacks.stopping import StopCallback
+from anycost.configuration.schema import (
+    AdaChConfig,
+    AttributesConfig,
+    MultiresConfig,
+    Stylegan2Config,
+    TrainConfig,
+)
 from anycost.errors import UserError
 from anycost.interchange.weights import write_weights
 from anycost.runs import RunDir, RunRecord
 from anycost.stages.ada_ch import AdaChStage
+from anycost.stages.attributes import AttributesStage
 from anycost.stages.multires import MultiresStage
 from anycost.stages.phases import Diverged
-from anycost.stages.stage import Stage
+from anycost.stages.stage import Stage, stage_length
 from anycost.stages.stylegan2 import Stylegan2Stage
 from anycost.training.components import build_callbacks, prepared_loggers
-from anycost.training.distributed import build_strategy, process_rank
+from anycost.training.devices import set_threads, uses_gpu
+from anycost.training.distributed import build_strategy, process_rank, wait_for_all
 from anycost.training.initialisation import initial_weights
 from anycost.training.precision import resolve_precision
+from anycost.training.quiet import quiet_lightning
 
 log = logging.getLogger(__name__)
 
 
 def train_stage(config: TrainConfig, run: RunDir, deadline: float | None = None) -> None:
     """Train one stage in its folder until its length or the `deadline` (of `time.monotonic`) is reached."""
-    stage = build_stage(config)
     record = run.read_record() or RunRecord(config.stage.name, config.data.name)
-    if record.state == "finished" and record.images >= stage.total_images and run.weights.exists():
+    if is_finished(config, run):
         log.info("%s is finished: %d images", run.path, record.images)
         return
-    _set_threads(config.trainer)
+    set_threads(config.trainer)
+    stage = build_stage(config)
     states = _prepare(config, stage, run)
     record.state, record.attempts = "running", record.attempts + 1
     if process_rank() == 0:
+        run.remove_leftovers()
         run.write_record(record)
-    stopped = _fit(config, stage, run, record, deadline, states)
+    stop = StopCallback(deadline)
+    _fit(config, stage, run, record, states, stop)
     if process_rank() == 0:
-        _finish(stage, run, record, "stopped" if stopped else "finished")
+        _finish(stage, run, record, stop.reason)
+    wait_for_all()  # the next stage reads the weights
+    stop.leave()
+
+
+def is_finished(config: TrainConfig, run: RunDir) -> bool:
+    """Whether `run` holds all that `config` would train."""
+    record = run.read_record()
+    ended = record is not None and record.state == "finished" and record.images >= stage_length(config)
+    return ended and run.weights.exists()
 
 
 def build_stage(config: TrainConfig) -> Stage:
@@ -53,6 +71,8 @@ def build_stage(config: TrainConfig) -> Stage:
         return MultiresStage(config)
     if isinstance(options, Stylegan2Config):
         return Stylegan2Stage(config)
+    if isinstance(options, AttributesConfig):
+        return AttributesStage(config)
     raise UserError(f"stage={options.name} is not a stage that trains by itself")
 
 
@@ -71,32 +91,32 @@ def _prepare(config: TrainConfig, stage: Stage, run: RunDir) -> dict[str, Any]:
 
 
 def _checkpoint(config: TrainConfig, run: RunDir) -> dict[str, Any] | None:
+    """The checkpoint to continue from: the run's own, else the one that `resume` names."""
     newest = checkpoints.read_newest(run.checkpoints)
-    if newest is not None or config.resume in ("auto", "never"):
+    if config.resume in ("auto", "never"):
+        return newest
+    if newest is not None:
+        log.warning("resume=%s is not needed: %s has checkpoints of its own", config.resume, run.path)
         return newest
     path = Path(config.resume).expanduser()
-    if not path.exists():
-        raise UserError(f"resume={path} does not exist; use auto, never, a checkpoint or a run folder")
-    return checkpoints.read(path) if path.is_file() else checkpoints.read_newest(RunDir(path).checkpoints)
+    if path.is_file():
+        return checkpoints.read(path)
+    found = checkpoints.read_newest(RunDir(path).checkpoints)
+    if found is None:
+        what = "has no checkpoints" if path.exists() else "does not exist"
+        raise UserError(f"resume={path} {what}; use auto, never, a checkpoint or a run folder")
+    return found
 
 
 def _fit(
-    config: TrainConfig,
-    stage: Stage,
-    run: RunDir,
-    record: RunRecord,
-    deadline: float | None,
-    states: dict[str, Any],
-) -> bool:
-    """Train to the end of the stage; True where the deadline came first."""
-    if stage.clock.images >= stage.total_images:
-        return False
-    data = stage.build_data()
-    late = DeadlineCallback(deadline)
-    callbacks = [*build_callbacks(config, stage, run, record), late]
+    config: TrainConfig, stage: Stage, run: RunDir, record: RunRecord, states: dict[str, Any], stop: StopCallback
+) -> None:
+    """Train to the end of the stage, or until `stop` says so."""
+    callbacks = [*build_callbacks(config, stage, run, record), stop]
     for callback in callbacks:
         if type(callback).__name__ in states:
             callback.load_state_dict(states[type(callback).__name__])
+    data = stage.build_data()
     trainer = build_trainer(config, run, callbacks, prepared_loggers(config, run, stage.clock.images))
     try:
         trainer.fit(stage, datamodule=data)
@@ -104,15 +124,14 @@ def _fit(
         good = checkpoints.candidates(run.checkpoints)
         where = f"the last good checkpoint is {good[0]}" if good else "there is no checkpoint yet"
         raise UserError(f"training stopped: {error}; {where}") from error
-    return late.reached
 
 
 def build_trainer(
     config: TrainConfig, run: RunDir, callbacks: list[pl.Callback], loggers: list[pl.loggers.Logger]
 ) -> pl.Trainer:
     """A Trainer that does no more than run the loop: one pass over the images that are left."""
-    options = config.trainer
-    on_gpu = options.accelerator == "gpu" or (options.accelerator == "auto" and torch.cuda.is_available())
+    quiet_lightning()
+    options, on_gpu = config.trainer, uses_gpu(config.trainer)
     return pl.Trainer(
         accelerator="gpu" if on_gpu else "cpu",
         devices=options.devices,
@@ -120,6 +139,7 @@ def build_trainer(
         strategy=build_strategy(options),
         precision=resolve_precision(options.precision, on_gpu),
         max_epochs=1,
+        log_every_n_steps=1,
         callbacks=callbacks,
         logger=loggers,
         default_root_dir=run.path,
@@ -132,18 +152,12 @@ def build_trainer(
     )
 
 
-def _set_threads(trainer: TrainerConfig) -> None:
-    """The same number of threads in every attempt: float sums depend on it."""
-    torch.set_num_threads(trainer.threads or max((os.cpu_count() or 1) // trainer.devices, 1))
-
-
-def _finish(stage: Stage, run: RunDir, record: RunRecord, state: str) -> None:
-    """Write the weights and say in the record how the run ended."""
+def _finish(stage: Stage, run: RunDir, record: RunRecord, stopped: str) -> None:
+    """Write the weights and say in the record, and where it was `stopped` in the log, how the run ended."""
     tensors, header = stage.results()
     write_weights(run.weights, tensors, header)
-    record.state, record.images = state, stage.clock.images
+    record.images = stage.clock.images
+    record.state = "finished" if record.images >= stage.total_images else "stopped"
     run.write_record(record)
-    if state == "stopped":
-        log.warning(
-            "time is up: stopped at %d of %d images; the same command continues", record.images, stage.total_images
-        )
+    if record.state == "stopped":
+        log.warning("%s at %d of %d images; the same command continues", stopped, record.images, stage.total_images)

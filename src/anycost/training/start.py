@@ -1,14 +1,22 @@
 """Start or continue a run: the story of `anycost train`."""
 
+import logging
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anycost.configuration.convert import save_config
+from anycost.configuration.identity import next_free_run_dir
 from anycost.configuration.schema import PipelineConfig, TrainConfig
+from anycost.errors import UserError
 from anycost.runs import RunDir
+from anycost.training.devices import check_devices
 from anycost.training.distributed import local_processes, process_rank
-from anycost.training.stage_run import train_stage
+from anycost.training.stage_run import is_finished, train_stage
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,13 +33,16 @@ class Result:
 def run(config: TrainConfig, run_dir: Path) -> Result:
     """Train what `config` says in `run_dir`, continuing what is there; start further local processes if asked to."""
     folder = RunDir(run_dir)
-    if process_rank() == 0:
-        save_config(config, folder.config)
-    with local_processes(config.trainer, folder.config):
+    check_devices(config.trainer)
+    with ExitStack() as stack:
+        if process_rank() == 0:
+            stack.enter_context(folder.owned())
+            save_config(config, folder.config)
+        stack.enter_context(local_processes(config.trainer, folder.config))
         if isinstance(config.stage, PipelineConfig):
             return Result(_run_pipeline(config, config.stage, folder))
         minutes = config.trainer.max_minutes
-        train_stage(config, folder, deadline=time.monotonic() + 60 * minutes if minutes else None)
+        train_stage(config, folder, deadline=None if minutes is None else time.monotonic() + 60 * minutes)
         return Result({config.stage.name: folder})
 
 
@@ -41,17 +52,38 @@ def _run_pipeline(config: TrainConfig, pipeline: PipelineConfig, folder: RunDir)
     `trainer.max_minutes` is shared out by the stages' lengths.
     """
     stages = [pipeline.stylegan2, pipeline.multires, pipeline.ada_ch]
-    end = time.monotonic() + 60 * config.trainer.max_minutes if config.trainer.max_minutes else None
+    minutes = config.trainer.max_minutes
+    end = None if minutes is None else time.monotonic() + 60 * minutes
     done: dict[str, RunDir] = {}
     init_from = config.init_from if config.init_from != "auto" else "none"
     for position, stage in enumerate(stages):
         own = RunDir(folder.path / stage.name)
-        share = stage.kimg / sum(later.kimg for later in stages[position:])
-        deadline = time.monotonic() + (end - time.monotonic()) * share if end else None
-        single = replace(config, stage=stage, init_from=init_from)
+        single = replace(config, stage=stage, init_from=init_from, resume=_resume(config, stage.name))
         if process_rank() == 0:
             save_config(single, own.config)
-        train_stage(single, own, deadline)
+            if not is_finished(single, own):
+                _set_aside(folder, [later.name for later in stages[position + 1 :]])
+        share = stage.kimg / (sum(later.kimg for later in stages[position:]) or 1)
+        train_stage(single, own, None if end is None else time.monotonic() + (end - time.monotonic()) * share)
         done[stage.name] = own
         init_from = str(own.weights)
     return done
+
+
+def _resume(config: TrainConfig, stage: str) -> str:
+    """`resume` of one stage: where a pipeline's folder is named, that stage's folder inside it, if it got so far."""
+    if config.resume in ("auto", "never"):
+        return config.resume
+    path = Path(config.resume).expanduser()
+    if not any((path / name / "checkpoints").is_dir() for name in ("stylegan2", "multires", "ada_ch")):
+        raise UserError(f"resume={path} is not the folder of a pipeline; use auto, never or such a folder")
+    return str(path / stage) if (path / stage / "checkpoints").is_dir() else "auto"
+
+
+def _set_aside(folder: RunDir, stages: Sequence[str]) -> None:
+    """Rename the folders of stages that started from weights that are about to change: they start again."""
+    for stage in stages:
+        if RunDir(folder.path / stage).read_record() is not None:
+            old = next_free_run_dir(folder.path / f"{stage}-before")
+            (folder.path / stage).rename(old)
+            log.warning("an earlier stage trains on, so %s will start again; its old folder is now %s", stage, old)
