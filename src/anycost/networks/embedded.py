@@ -92,10 +92,12 @@ class EmbeddedNetwork(nn.Module):
         into what one feature sees.
         """
         if images.shape[-1] <= FACE_SIDE:
-            maps = self.features(images)
-        else:
-            whole = self.features(_resized(images, SMALLEST, FACE_SIDE))
-            maps = self.features(images, DETAIL_LEVELS) + whole[DETAIL_LEVELS:]
+            return self.pool(self.features(images))
+        whole = self.features(_resized(images, SMALLEST, FACE_SIDE))
+        return self.pool(self.features(images, DETAIL_LEVELS) + whole[DETAIL_LEVELS:])
+
+    def pool(self, maps: Sequence[Tensor]) -> Tensor:
+        """The means of all levels of one pass of `features`."""
         return torch.cat([level.mean((2, 3)) for level in maps], dim=1)
 
     def attributes(self, images: Tensor) -> Tensor:
@@ -107,17 +109,16 @@ class EmbeddedNetwork(nn.Module):
 
         r is the side of the picture, or 64 where that is smaller.
         """
-        return self.heads(self.features(_resized(images, SMALLEST, FACE_SIDE)))[1]
+        return self.answers(self.features(_resized(images, SMALLEST, FACE_SIDE)))[1]
 
-    def heads(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Attribute logits, label-map logits and the pooled vector, all of one pass of `features`."""
-        pooled = torch.cat([level.mean((2, 3)) for level in maps], dim=1)
+    def answers(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Attribute and label-map logits of one pass of `features`."""
         side = maps[1].shape[-1]
         parts = [
             F.interpolate(head(level), size=(side, side), mode="bilinear")
             for head, level in zip(self.label_heads, maps[1:], strict=True)
         ]
-        return self.attribute_head(pooled), torch.stack(parts).sum(0), pooled
+        return self.attribute_head(self.pool(maps)), torch.stack(parts).sum(0)
 
 
 class _Level(nn.Module):

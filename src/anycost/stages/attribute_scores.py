@@ -33,7 +33,7 @@ def held_out_scores(
     confusion, textures = torch.zeros(len(network.label_names), len(network.label_names)), torch.zeros(3)
     for batch in batches:
         images = faces.render(batch, resolution).to(device).float() / 127.5 - 1
-        attributes, labels, _ = network.heads(network.features(images))
+        attributes, labels = network.answers(network.features(images))
         wanted = faces.attributes(batch)
         right = right + ((attributes.cpu() > 0) == wanted).sum(0)
         truth = truth + wanted.sum(0)

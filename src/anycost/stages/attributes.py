@@ -105,7 +105,7 @@ class AttributesStage(Stage):
     def face_losses(self, share: AttributeBatch) -> dict[str, Tensor]:
         """Means over the images, attributes and places."""
         ((_, images),) = share["images"].items()
-        attributes, labels, _ = self.network.heads(self.network.features(_floats(images)))
+        attributes, labels = self.network.answers(self.network.features(_floats(images)))
         return {
             "train/attributes": F.binary_cross_entropy_with_logits(attributes.float(), share["attributes"]),
             "train/labels": F.cross_entropy(labels.float(), share["labels"]),
@@ -113,8 +113,7 @@ class AttributesStage(Stage):
 
     def texture_losses(self, share: AttributeBatch) -> dict[str, Tensor]:
         """Cross-entropies: of 4 turns, of the families, of 4 crops."""
-        maps = self.network.features(_floats(share["textures"].flatten(0, 1)))
-        pooled = self.network.heads(maps)[2]
+        pooled = self.network.pooled(_floats(share["textures"].flatten(0, 1)))
         twice = {name: share[name].repeat_interleave(2) for name in ("rotation", "family")}  # type: ignore[literal-required]
         matches = self.texture_heads.matches(pooled[0::2], pooled[1::2]).float()
         same = torch.arange(GROUP, device=matches.device).expand(len(matches), GROUP)
