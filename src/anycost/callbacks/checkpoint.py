@@ -21,6 +21,13 @@ class CheckpointCallback(pl.Callback):
         self.best: dict[str, float] = {}
         self.saved: tuple[int, dict[str, float]] | None = None
 
+    def on_train_start(self, trainer: pl.Trainer, stage: Any) -> None:
+        """Set aside what lies beyond the present: it was passed over as damaged, and must not count as new."""
+        if trainer.is_global_zero:
+            for path in self._numbered():
+                if path.name > self._path(stage).name:
+                    path.rename(path.with_name(f"{path.name}.damaged"))
+
     def on_train_batch_end(self, trainer: pl.Trainer, stage: Any, *unused: Any) -> None:
         if stage.clock.crossed(self.every_kimg):
             self.save(trainer, stage)
@@ -32,11 +39,11 @@ class CheckpointCallback(pl.Callback):
         """Write a checkpoint of the present instant if there is none yet; all ranks call it, the first one writes."""
         now = stage.clock.images, dict(stage.measured)
         if trainer.is_global_zero and self.saved != now:
-            path = self.run.checkpoints / f"kimg_{stage.clock.kimg:010.3f}.ckpt"
+            path = self._path(stage)
             self._rank(path, stage.measured)
             write(path, capture(stage, trainer.callbacks))  # type: ignore[attr-defined]
             _link(path, self.run.checkpoints / LAST)
-            self._remove_old(path)
+            self._remove_old()
             self.record.images = stage.clock.images
             self.run.write_record(self.record)
             self.saved = now
@@ -49,14 +56,16 @@ class CheckpointCallback(pl.Callback):
             self.best[path.name] = measured[monitor]
         self.best = dict(sorted(self.best.items(), key=lambda item: item[1])[: self.config.keep_best])
 
-    def _remove_old(self, newest: Path) -> None:
-        """Remove what is neither new nor good; what lies beyond `newest` is of a past that was given up as damaged."""
-        numbered = sorted(self.run.checkpoints.glob("kimg_*.ckpt"))
-        past = [path.name for path in numbered if path.name <= newest.name]
-        keep = {*past[-self.config.keep_last :], *self.best}
-        for path in numbered:
-            if path.name not in keep:
+    def _remove_old(self) -> None:
+        for path in self._numbered()[: -self.config.keep_last]:
+            if path.name not in self.best:
                 path.unlink()
+
+    def _path(self, stage: Any) -> Path:
+        return self.run.checkpoints / f"kimg_{stage.clock.kimg:010.3f}.ckpt"
+
+    def _numbered(self) -> list[Path]:
+        return sorted(self.run.checkpoints.glob("kimg_*.ckpt"))
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}

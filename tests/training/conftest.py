@@ -1,0 +1,121 @@
+"""Tiny runs of the real code: a dozen pictures of 16 px, networks of 8 channels, 8 images a step, one thread."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from anycost import checkpoints
+from anycost.configuration.composition import compose
+from anycost.configuration.schema import TrainConfig
+from anycost.runs import RunDir
+from anycost.training import run
+
+SMALL = [
+    "data=folder", "data.resolution=16", "data.batch_size=8", "data.workers=0", "model.channel_cap=8",
+    "model.latent_dim=16", "model.mapping_layers=2", "trainer=cpu", "trainer.threads=1", "trainer.precision=32",
+    "features=embedded", "metrics=none", "callbacks=none", "callbacks.log_every_kimg=0.016",
+    "callbacks.checkpoint.every_kimg=1",
+]
+STAGES = {
+    "stylegan2": ["stage=stylegan2", "stage.path_length.every=2"],
+    "multires": ["stage=multires", "init_from=none", "stage.consistency.perceptual=none"],
+    "ada_ch": ["stage=ada_ch", "init_from=none", "stage.consistency.perceptual=none", "stage.sampled_resolutions=2"],
+    "flexible": ["stage=ada_ch", "stage.mode=flexible", "init_from=none", "stage.consistency.perceptual=none",
+                 "stage.consistency.target=teacher"],
+}
+
+
+@pytest.fixture(autouse=True)
+def same_process_afterwards() -> Iterator[None]:
+    """Threads, environment and loggers, which a run sets for its process, are put back."""
+    threads, environment, root = torch.get_num_threads(), dict(os.environ), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    torch.set_num_threads(threads)
+    os.environ.clear()
+    os.environ.update(environment)
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 12 pictures of 16 px."""
+    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    for number in range(12):
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def arguments(pictures: Path) -> Callable[..., list[str]]:
+    """The command line of a tiny run of `stage`, with all regularisers every second step."""
+
+    def build(stage: str, *overrides: str) -> list[str]:
+        return [*SMALL, f"data.path={pictures}", *STAGES[stage], "stage.r1.every=2", *overrides]
+
+    return build
+
+
+@pytest.fixture
+def train(arguments: Callable[..., list[str]], tmp_path: Path) -> Callable[..., RunDir]:
+    """`train(name, stage, images, *overrides)`: train in this process in the folder `name` until `images` are seen."""
+
+    def start(name: str, stage: str, images: int, *overrides: str) -> RunDir:
+        config: TrainConfig = compose(*arguments(stage, f"stage.kimg={images / 1000}", *overrides))
+        run(config, tmp_path / name)
+        return RunDir(tmp_path / name)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def state_of() -> Callable[[RunDir], dict[str, Any]]:
+    """All that the newest checkpoint holds of the training, flat: names -> tensors and numbers."""
+
+    def read(run: RunDir) -> dict[str, Any]:
+        content = checkpoints.read(run.checkpoints / "last.ckpt")
+        kept = {part: content[part] for part in ("images", "stage", "optimizers", "callbacks")}
+        return dict(_leaves(kept, ""))
+
+    return read
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}/{key}")
+    elif isinstance(value, list):
+        for key, inner in enumerate(value):
+            yield from _leaves(inner, f"{name}/{key}")
+    else:
+        yield name, value
+
+
+@pytest.fixture(scope="session")
+def same_state(state_of: Callable[[RunDir], dict[str, Any]]) -> Callable[[RunDir, RunDir], None]:
+    """Assert that two runs ended in the same state, to the bit, and logged the same values."""
+
+    def check(one: RunDir, other: RunDir) -> None:
+        first, second = state_of(one), state_of(other)
+        assert first.keys() == second.keys()
+        different = [name for name, value in first.items() if not _same(value, second[name])]
+        assert not different
+        assert (one.path / "metrics.csv").read_text() == (other.path / "metrics.csv").read_text()
+
+    return check
+
+
+def _same(one: Any, other: Any) -> bool:
+    if not isinstance(one, torch.Tensor):
+        return one == other
+    layout = (one.dtype, one.shape, one.stride())
+    return layout == (other.dtype, other.shape, other.stride()) and one.numpy().tobytes() == other.numpy().tobytes()
