@@ -21,11 +21,11 @@ class ProgressCallback(pl.Callback):
     def __init__(self, mode: str) -> None:
         self.rich = mode == "rich" or (mode == "auto" and sys.stdout.isatty())
         self.smoothed: dict[str, float] = {}
+        self.bar: Progress | None = None
 
     def on_train_start(self, trainer: pl.Trainer, stage: Any) -> None:
         self.started, self.first = time.monotonic(), stage.clock.images
         self.printed = self.started
-        self.bar: Progress | None = None
         if self.rich and trainer.is_global_zero:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
             self.bar = Progress(*columns, TimeRemainingColumn())
@@ -51,7 +51,7 @@ class ProgressCallback(pl.Callback):
             self._print(stage)
 
     def on_exception(self, trainer: pl.Trainer, stage: Any, exception: BaseException) -> None:
-        if getattr(self, "bar", None) is not None:
+        if self.bar is not None:
             self.bar.stop()
 
     def _print(self, stage: Any) -> None:

@@ -9,23 +9,33 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from anycost.callbacks.checkpoint import CheckpointCallback
 from anycost.stages.gradients import average, world_size
 
 
+class Stopped(Exception):
+    """A signal came: the checkpoint is written, nothing else is done."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+
+    def leave(self) -> None:
+        """Leave the program with the status that is usual after the signal."""
+        if self.number == signal.SIGINT:
+            raise KeyboardInterrupt from self
+        raise SystemExit(128 + self.number) from self
+
+
 class StopCallback(pl.Callback):
-    """Stops after the step in which `deadline` (of `time.monotonic`; None is no deadline) passes or a signal comes.
+    """Ends training after the step in which `deadline` (of `time.monotonic`; None is no deadline) passes.
 
-    All processes stop at the same step. A second signal acts at once.
-
-    Attributes:
-        reason: why training stopped, in words for the user; empty where nothing stopped it.
-        signal: the number of the signal that stopped it, if one did.
+    A signal ends it after the step under way too, with a checkpoint but without the measurements of the end, since a
+    cluster grants only seconds: `Stopped` is raised. A second signal acts at once. All processes end at the same step.
     """
 
     def __init__(self, deadline: float | None) -> None:
         self.deadline = deadline
-        self.reason = ""
-        self.signal: int | None = None
         self._received = 0
 
     def on_train_start(self, trainer: pl.Trainer, stage: Any) -> None:
@@ -40,17 +50,11 @@ class StopCallback(pl.Callback):
             both = average(torch.tensor([float(late), float(received)], device=stage.device))
             late, received = bool(both[0] > 0), received or int(both[1] > 0) * signal.SIGTERM
         if received:
-            self.signal, self.reason = received, f"stopped by {signal.Signals(received).name}"
-        elif late:
-            self.reason = "time is up"
-        trainer.should_stop = trainer.should_stop or bool(self.reason)
-
-    def leave(self) -> None:
-        """After a signal, leave the program with the status that is usual for it; return where there was none."""
-        if self.signal == signal.SIGINT:
-            raise KeyboardInterrupt
-        if self.signal is not None:
-            raise SystemExit(128 + self.signal)
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(callback, CheckpointCallback):
+                    callback.save(trainer, stage)
+            raise Stopped(received)
+        trainer.should_stop = trainer.should_stop or late
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self._received = number

@@ -1,6 +1,7 @@
 """What every stage is to the rest of the framework: a clock, optimisers by name, logged values, data, results."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from anycost import __version__
 from anycost.configuration.schema import TrainConfig
+from anycost.errors import UserError
 from anycost.interchange.weights import Header
 from anycost.stages.clock import Clock
 from anycost.stages.gradients import FlatGradients
@@ -49,6 +51,10 @@ class Stage(pl.LightningModule):
     @abstractmethod
     def build_data(self) -> pl.LightningDataModule:
         """The data that the stage trains on, from the clock's image to `total_images`."""
+
+    def initialise(self, weights: Mapping[str, Tensor]) -> str:
+        """Take over `weights` of an earlier stage; returns one line that says what. `UserError` where none fit."""
+        raise UserError(f"stage={self.options.name} starts from no other weights; leave init_from at auto")
 
     @abstractmethod
     def results(self) -> tuple[dict[str, Tensor], Header]:

@@ -3,7 +3,11 @@
 import logging
 import warnings
 
-_LOGGERS = ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero")
+_LOGGERS = (
+    "pytorch_lightning.utilities.rank_zero",
+    "lightning_fabric.utilities.rank_zero",
+    "lightning_fabric.utilities.distributed",
+)
 _WARNINGS = (
     ".*LeafSpec.* is deprecated",  # inside Lightning
     ".*across ranks is zero",  # a run that was killed after its last step only writes its weights

@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from anycost import checkpoints
-from anycost.callbacks.stopping import StopCallback
+from anycost.callbacks.stopping import StopCallback, Stopped
 from anycost.configuration.schema import (
     AdaChConfig,
     AttributesConfig,
@@ -47,12 +47,12 @@ def train_stage(config: TrainConfig, run: RunDir, deadline: float | None = None)
     if process_rank() == 0:
         run.remove_leftovers()
         run.write_record(record)
-    stop = StopCallback(deadline)
-    _fit(config, stage, run, record, states, stop)
+    stopped = _fit(config, stage, run, record, deadline, states)
     if process_rank() == 0:
-        _finish(stage, run, record, stop.reason)
+        _finish(stage, run, record, str(stopped or "time is up, stopped"))
     wait_for_all()  # the next stage reads the weights
-    stop.leave()
+    if stopped:
+        stopped.leave()
 
 
 def is_finished(config: TrainConfig, run: RunDir) -> bool:
@@ -109,10 +109,15 @@ def _checkpoint(config: TrainConfig, run: RunDir) -> dict[str, Any] | None:
 
 
 def _fit(
-    config: TrainConfig, stage: Stage, run: RunDir, record: RunRecord, states: dict[str, Any], stop: StopCallback
-) -> None:
-    """Train to the end of the stage, or until `stop` says so."""
-    callbacks = [*build_callbacks(config, stage, run, record), stop]
+    config: TrainConfig,
+    stage: Stage,
+    run: RunDir,
+    record: RunRecord,
+    deadline: float | None,
+    states: dict[str, Any],
+) -> Stopped | None:
+    """Train to the end of the stage or until the deadline; a signal that came first is returned."""
+    callbacks = [*build_callbacks(config, stage, run, record), StopCallback(deadline)]
     for callback in callbacks:
         if type(callback).__name__ in states:
             callback.load_state_dict(states[type(callback).__name__])
@@ -120,10 +125,13 @@ def _fit(
     trainer = build_trainer(config, run, callbacks, prepared_loggers(config, run, stage.clock.images))
     try:
         trainer.fit(stage, datamodule=data)
+    except Stopped as stopped:
+        return stopped
     except Diverged as error:
         good = checkpoints.candidates(run.checkpoints)
         where = f"the last good checkpoint is {good[0]}" if good else "there is no checkpoint yet"
         raise UserError(f"training stopped: {error}; {where}") from error
+    return None
 
 
 def build_trainer(
@@ -152,12 +160,12 @@ def build_trainer(
     )
 
 
-def _finish(stage: Stage, run: RunDir, record: RunRecord, stopped: str) -> None:
-    """Write the weights and say in the record, and where it was `stopped` in the log, how the run ended."""
+def _finish(stage: Stage, run: RunDir, record: RunRecord, reason: str) -> None:
+    """Write the weights and say in the record how the run ended; before the end of its images, log the `reason`."""
     tensors, header = stage.results()
     write_weights(run.weights, tensors, header)
     record.images = stage.clock.images
     record.state = "finished" if record.images >= stage.total_images else "stopped"
     run.write_record(record)
     if record.state == "stopped":
-        log.warning("%s at %d of %d images; the same command continues", stopped, record.images, stage.total_images)
+        log.warning("%s at %d of %d images; the same command continues", reason, record.images, stage.total_images)
