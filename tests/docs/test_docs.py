@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from anycost.commands import VERBS
 from anycost.commands.arguments import parse
 from anycost.commands.options import render, sections
 from anycost.configuration.composition import compose
+from anycost.configuration.schema import TrainConfig
 from anycost.data.prepare import PrepareConfig
 from anycost.interchange.weights import Header, write_weights
 from anycost.networks.generator import Generator
@@ -109,6 +111,26 @@ def test_options_named_are_real(page: Path) -> None:
     } - {"metrics.csv", "metrics.jsonl", "data.mdb"}
     plain = {re.sub(r"^stage\.(stylegan2|multires|ada_ch)\.", "stage.", key) for key in named}
     assert [key for key in sorted(plain) if not any(one == key or one.startswith(f"{key}.") for one in known)] == []
+
+
+def setting(config: TrainConfig, key: str) -> str:
+    """The value at `key` as the pages write it."""
+    value = reduce(getattr, key.split("."), config)
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@pytest.mark.parametrize(("stage", "arguments", "column"), [
+    *((stage, (f"stage={stage}", "data=ffhq"), 1) for stage in ("stylegan2", "multires", "ada_ch")),
+    *((stage, (f"experiments=official/{stage}",), 2) for stage in ("stylegan2", "multires", "ada_ch")),
+    ("attributes", ("stage=attributes", "schedule=paper"), 1),
+])
+def test_tables_of_stages_state_the_values(stage: str, arguments: tuple[str, ...], column: int) -> None:
+    page = (ROOT / "docs" / "stages" / f"{stage}.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if re.match(r"\| `[a-z]+\.[\w.]+` \|", line)]
+    stated = {row[0].strip("`"): cell[1] for row in rows if (cell := re.match("`([^`]+)`", row[min(column, len(row) - 1)]))}
+    config = compose(*arguments)
+    assert stated
+    assert stated == {key: setting(config, key) for key in stated}
 
 
 def test_the_options_of_prepare_are_all_explained() -> None:
