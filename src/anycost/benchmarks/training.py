@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from anycost.benchmarks.limits import count_operations, peak_operations_per_sec
 from anycost.benchmarks.plain_step import PlainStep
 from anycost.callbacks.ema import EmaCallback
 from anycost.configuration.schema import AdaChConfig, ConsistencyConfig, DataConfig, ModelConfig, TrainConfig
@@ -47,10 +48,17 @@ class Measurement:
     images_per_sec: float
     plain_peak_mib: float
     peak_mib: float
+    operations_per_image: float
+    peak_operations_per_sec: float
 
     @property
     def ratio(self) -> float:
         return self.images_per_sec / self.plain_images_per_sec
+
+    @property
+    def share_of_peak(self) -> float:
+        """Operations done per second over those of the best convolution in the same precision."""
+        return self.images_per_sec * self.operations_per_image / self.peak_operations_per_sec
 
 
 def measure(case: Case, precision: str, rounds: int, threads: int) -> Measurement:
@@ -65,12 +73,14 @@ def measure(case: Case, precision: str, rounds: int, threads: int) -> Measuremen
                 seconds[name].append(elapsed)
     images = STEPS * case.batch_size
     return Measurement(
-        case.resolution,
-        precision,
-        images / statistics.median(seconds["plain"]),
-        images / statistics.median(seconds["ours"]),
-        peak_memory(case, "plain", threads),
-        peak_memory(case, precision, threads),
+        resolution=case.resolution,
+        precision=precision,
+        plain_images_per_sec=images / statistics.median(seconds["plain"]),
+        images_per_sec=images / statistics.median(seconds["ours"]),
+        plain_peak_mib=peak_memory(case, "plain", threads),
+        peak_mib=peak_memory(case, precision, threads),
+        operations_per_image=count_operations(lambda: _timed(ours, case, 0)) / images,
+        peak_operations_per_sec=peak_operations_per_sec(torch.bfloat16 if precision == "bf16-mixed" else torch.float32),
     )
 
 
@@ -140,10 +150,12 @@ def _peak(case: Case, kind: str, threads: int) -> float:
 def table(measurements: Sequence[Measurement]) -> str:
     """The measurements as Markdown."""
     lines = [
-        "| px | precision | plain images/s | images/s | ratio | plain peak MiB | peak MiB |",
-        "|---|---|---|---|---|---|---|",
+        "| px | precision | plain images/s | images/s | ratio | plain peak MiB | peak MiB | GFLOP/image | of peak |",
+        "|---:|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for m in measurements:
         speed = f"{m.plain_images_per_sec:.1f} | {m.images_per_sec:.1f} | {m.ratio:.2f}"
-        lines.append(f"| {m.resolution} | {m.precision} | {speed} | {m.plain_peak_mib:.0f} | {m.peak_mib:.0f} |")
+        memory = f"{m.plain_peak_mib:.0f} | {m.peak_mib:.0f}"
+        limit = f"{m.operations_per_image / 1e9:.2f} | {m.share_of_peak:.0%}"
+        lines.append(f"| {m.resolution} | {m.precision} | {speed} | {memory} | {limit} |")
     return "\n".join(lines)

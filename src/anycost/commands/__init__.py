@@ -10,6 +10,7 @@ from anycost.errors import UserError
 VERBS = {
     "train": "train a generator, or continue its training: anycost train stage=ada_ch data=ffhq",
     "prepare": "pack pictures into one zip: anycost prepare source=photos output=photos.zip resolution=256",
+    "benchmark": "measure the speed of this machine: anycost benchmark training",
     "options": "print the options of the configuration: anycost options stage",
 }
 

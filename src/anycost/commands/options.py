@@ -89,9 +89,14 @@ def _comment(file: Path) -> str:
 
 
 def _keys(rows: Any) -> str:
-    return _table("key", "default", "meaning", rows=(
-        (f"`{key}`{'' if spec.metadata['identity'] else '°'}", _default(spec), _meaning(spec)) for key, spec in rows
-    ))
+    return _table(
+        "key",
+        "default",
+        "meaning",
+        rows=(
+            (f"`{key}`{'' if spec.metadata['identity'] else '°'}", _default(spec), _meaning(spec)) for key, spec in rows
+        ),
+    )
 
 
 def _default(spec: Field) -> str:

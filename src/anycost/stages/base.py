@@ -146,8 +146,7 @@ class AdversarialStage(Stage):
         fake_code, real_code = self._code(plan.fake_architecture), self._code(plan.real_architecture)
         with Phase(self, "discriminator", len(shares), "discriminator") as phase:
             for share in shares:
-                with torch.no_grad():
-                    fakes = self._render("d", share, plan.fake_architecture, plan.discriminator_cutoff, resolutions)
+                fakes = self._fakes(plan, share)
                 reals = [(self._real(share, r), real_code) for r in resolutions]
                 logits = self.discriminator.score(reals + [(fakes[r], fake_code) for r in resolutions])
                 pairs = list(zip(logits[: len(resolutions)], logits[len(resolutions) :], strict=True))
@@ -160,6 +159,12 @@ class AdversarialStage(Stage):
                         "train/fake_logit": torch.stack([fake.mean() for _, fake in pairs]).mean(),
                     },
                 )
+
+    @torch.no_grad()
+    def _fakes(self, plan: StepPlan, share: Batch) -> dict[int, Tensor]:
+        latents, noises = self._inputs("d", share, plan.discriminator_cutoff)
+        w_plus = self.generator.styles(latents, mixing_cutoff=plan.discriminator_cutoff)
+        return self.generator.synthesize(w_plus, plan.fake_architecture, noises, plan.discriminator_resolutions)
 
     def r1_phase(self, plan: StepPlan, shares: Sequence[Batch]) -> None:
         """R1 on one of the trained resolutions, in full precision: `gamma / 2 * every * penalty`."""
@@ -179,27 +184,29 @@ class AdversarialStage(Stage):
         code = self._code(architecture)
         with Phase(self, "generator", len(shares), "generator") as phase:
             for share in shares:
-                needed = sorted({*sampled, *compared})
-                images = self._render("g", share, architecture, plan.generator_cutoff, needed)
+                latents, noises = self._inputs("g", share, plan.generator_cutoff)
+                w_plus = self.generator.styles(latents, mixing_cutoff=plan.generator_cutoff)
+                images = self.generator.synthesize(w_plus, architecture, noises, sorted({*sampled, *compared}))
                 logits = self.discriminator.score([(images[r], code) for r in sampled])
                 loss = torch.stack([generator_loss(one) for one in logits]).sum()
                 scalars = {"train/g_loss": loss}
                 if self.consistency is not None:
-                    extra, parts = self._consistency_loss(plan, share, images, compared)
+                    if compared and self.teacher is not None:
+                        w_plus = self.teacher.styles(latents, mixing_cutoff=plan.generator_cutoff)
+                    extra, parts = self._consistency_loss(images, compared, w_plus, noises)
                     loss, scalars = loss + extra, scalars | parts
                 phase.backward(loss, scalars)
 
     def _consistency_loss(
-        self, plan: StepPlan, share: Batch, images: dict[int, Tensor], compared: Sequence[int]
+        self, images: dict[int, Tensor], compared: Sequence[int], w_plus: Tensor, noises: Sequence[Tensor]
     ) -> tuple[Tensor, Scalars]:
         assert self.consistency is not None
+        pixel = perceptual = torch.zeros((), device=self.device)
         if compared:
+            top = self.space.resolution
             with torch.no_grad():
-                top = self.space.resolution
-                full = self._render("g", share, self.space.full(), plan.generator_cutoff, (top,), self.teacher)
-            pixel, perceptual = self.consistency.loss(images, compared, full[top])
-        else:
-            pixel = perceptual = torch.zeros((), device=self.device)
+                target = (self.teacher or self.generator).synthesize(w_plus, self.space.full(), noises, (top,))[top]
+            pixel, perceptual = self.consistency.loss(images, compared, target)
         scalars = {"train/consistency_pixel": pixel, "train/consistency_perceptual": perceptual}
         return self.consistency.config.weight * (pixel + perceptual), scalars
 
@@ -246,25 +253,13 @@ class AdversarialStage(Stage):
             return None
         return torch.tensor(self.space.one_hot(architecture), device=self.device, dtype=self.generator.constant.dtype)
 
-    def _render(
-        self,
-        phase: str,
-        share: Batch,
-        architecture: Architecture,
-        cutoff: int | None,
-        resolutions: Sequence[int],
-        generator: Generator | None = None,
-    ) -> dict[int, Tensor]:
-        """Pictures of the phase's own latents and noises: the same for every architecture and generator."""
+    def _inputs(self, phase: str, share: Batch, cutoff: int | None) -> tuple[Tensor, list[Tensor]]:
+        """Latents `[B, 1 or 2, latent_dim]` and noise maps of the phase, for any architecture."""
         like, indices = self.generator.constant, share["index"].tolist()
         latents = self.draws.latents(phase, indices, cutoff is not None, like)
         if phase == "g" and self.options.generator_noise == "batch":
             indices = [self.clock.images]
-        noises = self.draws.noises(phase, indices, self.generator.noise_shapes(), like)
-        generator = generator or self.generator
-        return generator.pyramid(
-            latents, architecture, mixing_cutoff=cutoff, noise=noises, resolutions=tuple(resolutions)
-        )
+        return latents, self.draws.noises(phase, indices, self.generator.noise_shapes(), like)
 
 
 def _every(batch: Batch, start: int, count: int) -> Batch:

@@ -14,6 +14,7 @@ from anycost.errors import UserError
 from anycost.runs import RunDir
 from anycost.training.devices import check_devices
 from anycost.training.distributed import local_processes, process_rank
+from anycost.training.report import report
 from anycost.training.stage_run import is_finished, train_stage
 
 log = logging.getLogger(__name__)
@@ -40,10 +41,14 @@ def run(config: TrainConfig, run_dir: Path) -> Result:
             save_config(config, folder.config)
         stack.enter_context(local_processes(config.trainer, folder.config))
         if isinstance(config.stage, PipelineConfig):
-            return Result(_run_pipeline(config, config.stage, folder))
-        minutes = config.trainer.max_minutes
-        train_stage(config, folder, deadline=None if minutes is None else time.monotonic() + 60 * minutes)
-        return Result({config.stage.name: folder})
+            result = Result(_run_pipeline(config, config.stage, folder))
+        else:
+            minutes = config.trainer.max_minutes
+            train_stage(config, folder, deadline=None if minutes is None else time.monotonic() + 60 * minutes)
+            result = Result({config.stage.name: folder})
+        if process_rank() == 0 and result.last.weights.exists():
+            report(result.last)
+        return result
 
 
 def _run_pipeline(config: TrainConfig, pipeline: PipelineConfig, folder: RunDir) -> dict[str, RunDir]:
