@@ -126,8 +126,9 @@ def setting(config: TrainConfig, key: str) -> str:
 ])
 def test_tables_of_stages_state_the_values(stage: str, arguments: tuple[str, ...], column: int) -> None:
     page = (ROOT / "docs" / "stages" / f"{stage}.md").read_text(encoding="utf-8")
-    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if re.match(r"\| `[a-z]+\.[\w.]+` \|", line)]
-    stated = {row[0].strip("`"): cell[1] for row in rows if (cell := re.match("`([^`]+)`", row[min(column, len(row) - 1)]))}
+    rows = [line.split(" | ") for line in page.splitlines() if re.match(r"\| `[a-z]+\.[\w.]+` \|", line)]
+    cells = {row[0].strip("|` "): re.match("`([^`]+)`", row[column]) for row in rows if len(row) > column}
+    stated = {key: value[1] for key, value in cells.items() if value}
     config = compose(*arguments)
     assert stated
     assert stated == {key: setting(config, key) for key in stated}
