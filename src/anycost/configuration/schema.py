@@ -208,10 +208,10 @@ class AttributesConfig:
 
     name: str = "attributes"
     kimg: float = option(MISSING, "length of the stage in thousands of images", at_least=0, identity=False)
-    learning_rate: float = option(0.002, "peak Adam learning rate; one cosine over the stage", at_least=0)
+    learning_rate: float = option(0.001, "peak Adam learning rate; one cosine over the stage", at_least=0)
     width: int = option(16, "channels of the network's first level; the other three have 2, 4 and 8 times as many",
                         at_least=4)
-    attribute_weight: float = option(4.0, "weight of the attributes' loss; that of the label maps is 1", at_least=0)
+    attribute_weight: float = option(6.0, "weight of the attributes' loss; that of the label maps is 1", at_least=0)
     texture_weight: float = option(1.0, "weight of the tasks outside faces: rotation, family and crops of textures",
                                    at_least=0)
 

@@ -1,6 +1,7 @@
 """What `stage=attributes` trains on: faces with attributes and label maps, and two crops of a texture beside each."""
 
 from collections.abc import Sequence
+from itertools import permutations
 from typing import cast
 
 import torch
@@ -32,7 +33,7 @@ class AttributeBatch(Batch):
     labels: Tensor
     """float32 [B, labels, r/2, r/2]: the share of each label in each place"""
     textures: Tensor
-    """uint8 [B, 2, 3, r, r]: two crops of one texture, turned alike"""
+    """uint8 [B, 2, 3, r, r]: two crops of one texture, turned alike, the colours of the second exchanged"""
     family: Tensor
     """int64 [B]: place in `textures.FAMILIES`"""
     rotation: Tensor
@@ -64,7 +65,7 @@ class AttributeImages(TrainingImages):
     def step_resolution(self, index: int) -> int:
         """The resolution of the step that training image `index` belongs to."""
         choices = [r for r in (16, 32, 64, 128, 256) if r <= self.resolution]
-        weights = [SMALLEST / r for r in choices]
+        weights = [(SMALLEST / r) ** 0.5 for r in choices]
         rng = python_random(self.seed, "resolution", index // self.batch_size)
         return rng.choices(choices, weights)[0]
 
@@ -106,7 +107,8 @@ def label_shares(labels: Tensor, side: int) -> Tensor:
 def texture_crops(seed: int, indices: Sequence[int], side: int) -> tuple[Tensor, Tensor, Tensor]:
     """Two crops `[B, 2, 3, side, side]` in [0, 1] of each texture, its family and its rotation, int64 `[B]` each.
 
-    The rotation counts quarter turns, anticlockwise.
+    The rotation counts quarter turns, anticlockwise. The channels of the second crop are permuted, so that colour does
+    not tell which texture it is of.
     """
     canvases, family = draw_textures(seed, indices, int(CANVAS * side))
     draws = Draws(seed, torch.tensor(list(indices), dtype=torch.int64))
@@ -119,6 +121,8 @@ def texture_crops(seed: int, indices: Sequence[int], side: int) -> tuple[Tensor,
     pairs = torch.stack(crops, dim=1)
     for turns in (1, 2, 3):
         pairs[rotation == turns] = pairs[rotation == turns].rot90(turns, (-2, -1))
+    orders = torch.tensor(list(permutations(range(3))))[draws.choice("channels", [1 / 6] * 6)]
+    pairs[:, 1] = pairs[:, 1].gather(1, orders[:, :, None, None].expand(-1, -1, side, side))
     return pairs, family, rotation
 
 
