@@ -1,11 +1,9 @@
-"""Processes and micro-batches change nothing but rounding; processes start, follow and end as they should."""
+"""Processes and micro-batches change nothing but rounding."""
 
 import logging
 import os
 import subprocess
 import sys
-import textwrap
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,9 @@ import pytest
 import torch
 
 from anycost.configuration.composition import compose
-from anycost.configuration.schema import TrainerConfig
-from anycost.errors import UserError
 from anycost.loggers.table import read_rows
 from anycost.runs import RunDir
 from anycost.training import run
-from anycost.training.distributed import local_processes
 
 Train = Callable[..., RunDir]
 Arguments = Callable[..., list[str]]

@@ -67,10 +67,14 @@ def _explained() -> Iterator[None]:
 
 
 def hydra_arguments(arguments: Sequence[str]) -> list[str]:
-    """The arguments as Hydra shall see them: file names protected, and for `-m` the folders of the sweep."""
+    """The arguments as Hydra shall see them: file names protected, and for `-m` the folders of the sweep.
+
+    `-m` may stand anywhere; Hydra itself wants no overrides on both sides of it.
+    """
     sweep = "-m" in arguments or "--multirun" in arguments
-    arguments = without_plus(protect_paths(arguments, sweep), list(config_groups()))
-    return [*arguments, *_sweep_folders(arguments)] if sweep else arguments
+    plain = [text for text in arguments if text not in ("-m", "--multirun")]
+    overrides = without_plus(protect_paths(plain, sweep), list(config_groups()))
+    return ["-m", *overrides, *_sweep_folders(overrides)] if sweep else overrides
 
 
 def _sweep_folders(arguments: Sequence[str]) -> list[str]:
