@@ -1,0 +1,216 @@
+"""Which run a command continues, starts or finds finished, and where its first weights come from."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from anycost.commands import main
+from anycost.interchange.weights import read_weights, write_weights
+from anycost.runs import RunDir
+
+Command = Callable[..., str]
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def command(
+    arguments: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> Command:
+    """`command(stage, *overrides)`: run `anycost train` in the folder of the test; what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(stage: str, *overrides: str) -> str:
+        assert main(["train", *arguments(stage, "stage.kimg=0.016", *overrides)]) == 0
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        return printed.out
+
+    return call
+
+
+@pytest.fixture
+def refused(command: Command, arguments: Callable[..., list[str]], capsys: pytest.CaptureFixture) -> Refused:
+    """`refused(stage, *overrides)`: the single message of a command that must end with status 2."""
+
+    def call(stage: str, *overrides: str) -> str:
+        assert main(["train", *arguments(stage, "stage.kimg=0.016", *overrides)]) == 2
+        message = capsys.readouterr().err
+        assert message.startswith("error: ")
+        assert "Traceback" not in message
+        return message
+
+    return call
+
+
+def runs(folder: str = "logs/train/runs") -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "train.log"}
+
+
+def test_same_command_says_that_it_is_finished_and_changes_nothing(command: Command) -> None:
+    assert "finished" not in command("stylegan2")
+    (name,) = runs()
+    before = contents(Path("logs"))
+    assert f"{name} is finished: 16 images\n" in command("stylegan2")
+    assert contents(Path("logs")) == before
+
+
+def test_more_images_continue_and_fewer_are_there_already(command: Command) -> None:
+    command("stylegan2")
+    assert "at 16 images" in command("stylegan2", "stage.kimg=0.032")
+    (name,) = runs()
+    record = RunDir(Path("logs/train/runs") / name).read_record()
+    assert (record.state, record.images, record.attempts) == ("finished", 32, 2)
+    assert "is finished: 32 images" in command("stylegan2")
+
+
+def test_killed_between_the_last_checkpoint_and_the_weights(command: Command) -> None:
+    command("stylegan2", "run=mine")
+    run = RunDir(Path("logs/train/runs/mine"))
+    expected = run.weights.read_bytes()
+    run.weights.unlink()
+    assert "continuing" in command("stylegan2", "run=mine")
+    assert run.weights.read_bytes() == expected
+    assert run.read_record().state == "finished"
+
+
+def test_resume_never_starts_another(command: Command) -> None:
+    command("stylegan2", "run=mine")
+    command("stylegan2", "run=mine", "resume=never")
+    assert runs() == ["mine", "mine-2"]
+    first, second = (Path("logs/train/runs", name, "metrics.csv").read_text() for name in runs())
+    assert first == second
+
+
+@pytest.mark.parametrize("path", ["first", "first/checkpoints/last.ckpt", "first/checkpoints/kimg_000000.008.ckpt"])
+def test_resume_from_a_path(command: Command, path: str) -> None:
+    command("multires", "run=first", "callbacks.checkpoint.every_kimg=0.008")
+    start = 8 if "008" in path else 16
+    options = ["run=second", f"resume=logs/train/runs/{path}"]
+    assert f"at {start} images" in command("multires", *options, "stage.kimg=0.024")
+    assert "is finished" in command("multires", *options, "stage.kimg=0.024")
+    assert "is not needed" in command("multires", *options, "stage.kimg=0.032")
+
+
+@pytest.mark.parametrize(("path", "message"), [
+    ("nowhere", "resume=nowhere does not exist; use auto, never, a checkpoint or a run folder"),
+    ("logs", "resume=logs has no checkpoints; use auto, never, a checkpoint or a run folder"),
+])
+def test_resume_from_nothing(refused: Refused, path: str, message: str) -> None:
+    assert message in refused("stylegan2", f"resume={path}")
+
+
+def test_resume_from_a_checkpoint_of_another_model(command: Command, refused: Refused) -> None:
+    command("stylegan2", "run=first")
+    wider = refused("stylegan2", "run=second", "resume=logs/train/runs/first", "model.channel_cap=12")
+    assert "the checkpoint of stage=stylegan2 does not fit this configuration of stage=stylegan2: generator." in wider
+    assert "is [1, 8, 4, 4] in it and [1, 12, 4, 4] here" in wider
+    other = refused("ada_ch", "run=third", "resume=logs/train/runs/first")
+    assert "of stage=stylegan2 does not fit this configuration of stage=ada_ch" in other
+
+
+def test_two_commands_do_not_train_in_one_folder(command: Command, refused: Refused, tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import sys; from pathlib import Path; from anycost.runs import RunDir\n"
+         f"with RunDir(Path({str(tmp_path / 'logs/train/runs/mine')!r})).owned(): print(flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )
+    holder.stdout.readline()
+    assert "another process is training in" in refused("stylegan2", "run=mine")
+    holder.kill()
+    holder.wait()
+    command("stylegan2", "run=mine")
+
+
+# ---- init_from
+
+
+@pytest.fixture
+def trained(command: Command) -> RunDir:
+    """A finished multires run."""
+    command("multires")
+    return RunDir(next(Path("logs/train/runs").iterdir()))
+
+
+AUTO = ["init_from=auto"]
+
+
+def test_auto_finds_the_last_finished_run_of_the_preceding_stage(command: Command, trained: RunDir) -> None:
+    later, unfinished = (RunDir(Path("logs/train", name)) for name in ("multiruns/sweep/later", "runs/unfinished"))
+    for newer, copy in enumerate([later, unfinished], 1):
+        shutil.copytree(trained.path, copy.path)
+        os.utime(copy.weights, (time.time() + newer, time.time() + newer))
+    unfinished.write_record(replace(unfinished.read_record(), state="stopped"))
+    printed = command("ada_ch", *AUTO)
+    assert f"initialised from {later.weights}" in printed
+    for piece in ("generator: ", "tensors carried over", "discriminator: ", "fresh (", "channels sorted by importance"):
+        assert piece in printed
+
+
+@pytest.mark.parametrize("difference", ["seed=1", "data.name=other", "model.channel_cap=12", "model.latent_dim=8"])
+def test_auto_passes_over_runs_of_other_kinds(trained: RunDir, refused: Refused, difference: str) -> None:
+    message = refused("ada_ch", *AUTO, difference)
+    assert "init_from=auto found no finished multires run with this data, model and seed under logs/train" in message
+    assert "stage=pipeline" in message
+    assert "init_from=none" in message
+
+
+@pytest.mark.parametrize("name", ["{run}", "{run}/weights.safetensors", "copy of it (1) [a=b], ü.safetensors"])
+def test_named_weights(command: Command, trained: RunDir, name: str) -> None:
+    name = name.format(run=trained.path)
+    if not Path(name).exists():
+        shutil.copy(trained.weights, name)
+    printed = command("ada_ch", f"init_from={name}", "stage.sort_channels=false")
+    assert "initialised from" in printed
+    assert "sorted" not in printed
+
+
+def test_weights_are_those_of_the_file(command: Command, trained: RunDir) -> None:
+    command("stylegan2", "run=next", f"init_from={trained.path}", "stage.optimizer.learning_rate=0")
+    before, after = read_weights(trained.weights)[0], read_weights("logs/train/runs/next/weights.safetensors")[0]
+    shared = {name: x for name, x in before.items() if name in after}
+    assert len(shared) > 30
+    torch.testing.assert_close({name: after[name] for name in shared}, shared, rtol=0, atol=1e-6)
+
+
+def test_weights_without_a_discriminator(command: Command, trained: RunDir) -> None:
+    tensors, header = read_weights(trained.weights)
+    generator = {name: x for name, x in tensors.items() if name.startswith("generator.")}
+    write_weights("generator.safetensors", generator, header)
+    assert "discriminator: none in the file, stays fresh" in command("ada_ch", "init_from=generator.safetensors")
+
+
+@pytest.mark.parametrize(("name", "message"), [
+    ("nowhere", "init_from=nowhere does not exist"),
+    ("logs", "init_from=logs has no weights.safetensors: that run is not finished, or the folder is no run"),
+    ("text.safetensors", "is not a whole safetensors file"),
+])
+def test_weights_that_are_none(command: Command, refused: Refused, name: str, message: str) -> None:
+    Path("logs").mkdir()
+    Path("text.safetensors").write_text("hello")
+    assert message in refused("ada_ch", f"init_from={name}")
+
+
+def test_weights_of_another_shape(trained: RunDir, refused: Refused) -> None:
+    message = refused("ada_ch", f"init_from={trained.path}", "model.channel_cap=12")
+    assert "the weights do not fit the model: " in message
+    assert "check model= and data.resolution=" in message
+
+
+def test_embedded_weights_are_no_start(refused: Refused, command: Command, trained: RunDir) -> None:
+    tensors, header = read_weights(trained.weights)
+    write_weights("embedded.safetensors", tensors, type(header)("embedded"))
+    assert "holds embedded weights, not those of a generator in training" in refused(
+        "ada_ch", "init_from=embedded.safetensors"
+    )
