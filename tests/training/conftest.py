@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from anycost import checkpoints
+from anycost.commands import main
 from anycost.configuration.composition import compose
 from anycost.configuration.schema import TrainConfig
 from anycost.runs import RunDir
@@ -75,6 +76,38 @@ def train(arguments: Callable[..., list[str]], tmp_path: Path) -> Callable[..., 
         return RunDir(tmp_path / name)
 
     return start
+
+
+@pytest.fixture
+def command(
+    arguments: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> Callable[..., str]:
+    """`command(stage, *overrides)`: run `anycost train` in the folder of the test; what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(stage: str, *overrides: str) -> str:
+        assert main(["train", *arguments(stage, "stage.kimg=0.016", *overrides)]) == 0
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        return printed.out
+
+    return call
+
+
+@pytest.fixture
+def refused(
+    command: Callable[..., str], arguments: Callable[..., list[str]], capsys: pytest.CaptureFixture
+) -> Callable[..., str]:
+    """`refused(stage, *overrides)`: the single message of a command that must end with status 2."""
+
+    def call(stage: str, *overrides: str) -> str:
+        assert main(["train", *arguments(stage, "stage.kimg=0.016", *overrides)]) == 2
+        message = capsys.readouterr().err
+        assert message.startswith("error: ")
+        assert "Traceback" not in message
+        return message
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -12,42 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from anycost.commands import main
 from anycost.interchange.weights import read_weights, write_weights
 from anycost.runs import RunDir
 
 Command = Callable[..., str]
 Refused = Callable[..., str]
-
-
-@pytest.fixture
-def command(
-    arguments: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> Command:
-    """`command(stage, *overrides)`: run `anycost train` in the folder of the test; what it printed."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(stage: str, *overrides: str) -> str:
-        assert main(["train", *arguments(stage, "stage.kimg=0.016", *overrides)]) == 0
-        printed = capsys.readouterr()
-        assert printed.err == ""
-        return printed.out
-
-    return call
-
-
-@pytest.fixture
-def refused(command: Command, arguments: Callable[..., list[str]], capsys: pytest.CaptureFixture) -> Refused:
-    """`refused(stage, *overrides)`: the single message of a command that must end with status 2."""
-
-    def call(stage: str, *overrides: str) -> str:
-        assert main(["train", *arguments(stage, "stage.kimg=0.016", *overrides)]) == 2
-        message = capsys.readouterr().err
-        assert message.startswith("error: ")
-        assert "Traceback" not in message
-        return message
-
-    return call
 
 
 def runs(folder: str = "logs/train/runs") -> list[str]:

@@ -35,17 +35,29 @@ def run_composed(arguments: Sequence[str], task: Callable[[TrainConfig, Path], o
     multirun still run when one of them fails with one.
     """
     failures: list[UserError] = []
+    at_work: list[Path] = []
 
     @hydra.main(version_base="1.3", config_path=_conf(), config_name="train")
     def job(composed: DictConfig) -> None:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        at_work.append(folder)
         try:
-            task(to_train_config(composed), Path(HydraConfig.get().runtime.output_dir))
+            task(to_train_config(composed), folder)
         except UserError as error:
             failures.append(error)
+        at_work.remove(folder)
 
     register()
     with _explained(), _command_line(hydra_arguments(arguments)):
-        job()
+        try:
+            job()
+        except (OSError, ValueError) as error:  # logging wraps the one into the other
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if at_work or not isinstance(cause, OSError) or cause.filename is None:
+                raise
+            raise UserError(
+                f"cannot write {cause.filename}: {cause.strerror}; choose another place with paths.logs"
+            ) from error
     if failures:
         raise UserError("\nerror: ".join(map(str, failures)))
 

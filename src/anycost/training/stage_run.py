@@ -127,6 +127,8 @@ def _fit(
         trainer.fit(stage, datamodule=data)
     except Stopped as stopped:
         return stopped
+    except UserError as error:  # torch puts a traceback around one that comes from a loader process
+        raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from error
     except Diverged as error:
         good = checkpoints.candidates(run.checkpoints)
         where = f"the last good checkpoint is {good[0]}" if good else "there is no checkpoint yet"
