@@ -10,7 +10,7 @@ from PIL import Image
 from anycost.configuration.schema import GridConfig
 from anycost.grids import draw_grid, draw_plain_grid, sample_columns, save_png
 
-REAL_COLUMNS = 6
+PLAIN_COLUMNS = 6
 
 
 class GridCallback(pl.Callback):
@@ -27,7 +27,7 @@ class GridCallback(pl.Callback):
         if not self.every_kimg or not trainer.is_global_zero or reals.exists():
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        count = min(self.config.rows * REAL_COLUMNS, len(data.source))
+        count = min(self.config.rows * PLAIN_COLUMNS, len(data.source))
         images = torch.cat(list(data.real_images(stage.space.resolution, count, count)))
         save_png(draw_plain_grid(images, self.config.rows), reals)
 
@@ -49,10 +49,12 @@ class GridCallback(pl.Callback):
             return
         texts = self.config.architectures
         architectures = {label: one for text in texts for label, one in stage.space.parse_all(text).items()}
-        columns = sample_columns(
-            stage.evaluation_generator(), architectures, range(self.config.rows), self.config.truncation
-        )
-        picture = draw_grid(columns)
+        # One architecture fills the page with people instead of leaving a single column.
+        single = len(architectures) == 1
+        count = self.config.rows * (PLAIN_COLUMNS if single else 1)
+        generator = stage.evaluation_generator()
+        columns = sample_columns(generator, architectures, range(count), self.config.truncation)
+        picture = draw_plain_grid(next(iter(columns.values())), self.config.rows) if single else draw_grid(columns)
         save_png(picture, self.path(stage))
         _log(trainer, picture, stage.clock.images)
 

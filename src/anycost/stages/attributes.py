@@ -105,21 +105,20 @@ class AttributesStage(Stage):
     def face_losses(self, share: AttributeBatch) -> dict[str, Tensor]:
         """Means over the images, attributes and places."""
         ((_, images),) = share["images"].items()
-        attributes, labels = self.network.answers(self.network.features(_floats(images)))
+        attributes, labels = map(_wide, self.network.answers(self.network.features(self._floats(images))))
         return {
-            "train/attributes": F.binary_cross_entropy_with_logits(attributes.float(), share["attributes"]),
-            "train/labels": F.cross_entropy(labels.float(), share["labels"]),
+            "train/attributes": F.binary_cross_entropy_with_logits(attributes, share["attributes"].to(attributes)),
+            "train/labels": F.cross_entropy(labels, share["labels"].to(labels)),
         }
 
     def texture_losses(self, share: AttributeBatch) -> dict[str, Tensor]:
         """Cross-entropies: of 4 turns, of the families, of 4 crops."""
-        pooled = self.network.pooled(_floats(share["textures"].flatten(0, 1)))
-        twice = {name: share[name].repeat_interleave(2) for name in ("rotation", "family")}  # type: ignore[literal-required]
-        matches = self.texture_heads.matches(pooled[0::2], pooled[1::2]).float()
+        heads, pooled = self.texture_heads, self.network.pooled(self._floats(share["textures"].flatten(0, 1)))
+        matches = _wide(heads.matches(pooled[0::2], pooled[1::2]))
         same = torch.arange(GROUP, device=matches.device).expand(len(matches), GROUP)
         return {
-            "train/rotation": F.cross_entropy(self.texture_heads.rotation(pooled).float(), twice["rotation"]),
-            "train/family": F.cross_entropy(self.texture_heads.family(pooled).float(), twice["family"]),
+            "train/rotation": F.cross_entropy(_wide(heads.rotation(pooled)), share["rotation"].repeat_interleave(2)),
+            "train/family": F.cross_entropy(_wide(heads.family(pooled)), share["family"].repeat_interleave(2)),
             "train/crops": F.cross_entropy(matches.flatten(0, 1), same.flatten()),
         }
 
@@ -144,6 +143,10 @@ class AttributesStage(Stage):
             for c in range(count)
         ]  # fmt: skip
 
+    def _floats(self, images: Tensor) -> Tensor:
+        return images.to(self.network.attribute_head.weight.dtype) / 127.5 - 1
 
-def _floats(images: Tensor) -> Tensor:
-    return images.float() / 127.5 - 1
+
+def _wide(logits: Tensor) -> Tensor:
+    """Losses are computed in float32 at least."""
+    return logits.float() if logits.dtype == torch.bfloat16 else logits

@@ -21,6 +21,7 @@ from anycost.networks.carry_over import carry_over
 from anycost.networks.discriminator import Discriminator
 from anycost.networks.generator import Generator
 from anycost.randomness import derive_seed
+from anycost.stages.compilation import compile_networks
 from anycost.stages.consistency import Consistency
 from anycost.stages.gradients import FlatGradients
 from anycost.stages.optimizers import build_adam
@@ -108,6 +109,8 @@ class AdversarialStage(Stage):
     # ---- Lightning
 
     def on_fit_start(self) -> None:
+        if self.config.trainer.compile:
+            compile_networks(self.generator, self.discriminator)
         if self.consistency is not None:
             self.consistency.to(self.device, self.generator.constant.dtype)
         self.flat = {
