@@ -109,5 +109,5 @@ def test_loggers_that_take_images_get_the_grid(tmp_path: Path, train: Callable, 
         SimpleNamespace(),
         SimpleNamespace(log_image=lambda key, images, step: taken.append((key, images[0].size, step))),
     ]
-    train(GridCallback(GridConfig(rows=2), tmp_path, 0.1), 128)
+    train(GridCallback(GridConfig(rows=2, architectures=["full"]), tmp_path, 0.1), 128)
     assert taken == [("samples", (6 * 130 - 2, 2 * 130 - 2), 128)]
