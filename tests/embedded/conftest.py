@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from anycost.data.faces import FaceSource
@@ -15,7 +16,8 @@ UNSEEN = derive_seed(12345, "tests")
 
 
 def faces(count: int, side: int) -> Tensor:
-    return FaceSource(count, UNSEEN).render(range(count), side).float() / 127.5 - 1
+    drawn = FaceSource(count, UNSEEN).render(range(count), max(side, 16)).float() / 127.5 - 1
+    return F.interpolate(drawn, size=(side, side), mode="area")
 
 
 def textures(count: int, side: int) -> Tensor:

@@ -79,7 +79,7 @@ class EmbeddedNetwork(nn.Module):
     def features(self, images: Tensor, levels: int = NUM_LEVELS) -> list[Tensor]:
         """The first `levels` levels, `[B, width * 2^i, r / 2^i, r / 2^i]` each, of pictures in [-1, 1]."""
         x = _resized(images, SMALLEST, LARGEST).contiguous(memory_format=torch.channels_last)
-        maps = []
+        maps: list[Tensor] = []
         for level in self.levels[:levels]:
             x = level(F.avg_pool2d(x, 2) if maps else x)
             maps.append(x)

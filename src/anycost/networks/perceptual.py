@@ -82,7 +82,7 @@ class FeatureDistance(nn.Module):
 
 def _unit(features: Tensor) -> Tensor:
     # The epsilon under the root keeps the gradient finite where all features are zero.
-    features = features.float()
+    features = features.to(torch.promote_types(features.dtype, torch.float32))
     return features * torch.rsqrt(features.square().sum(1, keepdim=True) + 1e-10)
 
 
