@@ -89,8 +89,8 @@ class ArchitectureSpace:
             raise UserError(f"ratios={self.ratios} must increase and end at 1")
         if min(self.full_channels) < 1 or len(self.full_channels) != self.num_points:
             raise UserError(
-                f"multiplier={self.multiplier} and channel_cap={self.channel_cap} give the channels {self.full_channels}"
-                f" at {self.resolution} px; every one of the {self.num_points} points needs at least 1"
+                f"multiplier={self.multiplier} and channel_cap={self.channel_cap} give the channels "
+                f"{self.full_channels} at {self.resolution} px; each of the {self.num_points} points needs at least 1"
             )
 
     # ---- what there is
@@ -178,7 +178,7 @@ class ArchitectureSpace:
     # ---- drawing architectures
 
     def sample(self, rng: random.Random, mode: str, resolution: int | None = None) -> Architecture:
-        """Draw as training does: `uniform`, `flexible`, or `sandwich` (1/4 full, 1/4 smallest uniform, 1/2 flexible)."""
+        """Draw as training does: `uniform`, `flexible`, `sandwich` (1/4 full, 1/4 smallest uniform, 1/2 flexible)."""
         if mode not in MODES:
             raise UserError(f"mode={mode} is not one of {', '.join(MODES)}")
         if mode == "uniform":

@@ -54,12 +54,12 @@ class PlainStep:
         with torch.no_grad():
             fakes = self._render("d", batch, plan.fake_architecture, plan.discriminator_cutoff)
         real_code, fake_code = self._code(plan.real_architecture), self._code(plan.fake_architecture)
-        loss: Tensor | float = 0.0
+        losses = []
         for resolution in plan.discriminator_resolutions:
             real = self.discriminator(self._real(batch, resolution), real_code)
             fake = self.discriminator(fakes[resolution], fake_code)
-            loss = loss + discriminator_loss(real, fake)
-        self._step(self.adam_d, loss, self.discriminator)
+            losses.append(discriminator_loss(real, fake))
+        self._step(self.adam_d, torch.stack(losses).sum(), self.discriminator)
 
     def _r1_step(self, plan: StepPlan, batch: Batch) -> None:
         images = self._real(batch, plan.r1_resolution).requires_grad_()

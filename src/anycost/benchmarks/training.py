@@ -94,7 +94,7 @@ def build_step(case: Case, kind: str) -> Step:
     def step(batch: Batch) -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=kind == "bf16-mixed"):
             stage.training_step(batch, 0)
-        average.on_train_batch_end(None, stage)
+        average.update(stage)
 
     return step
 

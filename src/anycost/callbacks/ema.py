@@ -19,7 +19,11 @@ class EmaCallback(pl.Callback):
         """0.99778438712 for 32 images and a half-life of 10 thousand."""
         return 0.5 ** (batch_size / (self.half_life_kimg * 1000)) if self.half_life_kimg else 0.0
 
-    @torch.no_grad()
     def on_train_batch_end(self, trainer: pl.Trainer, stage: Any, *unused: Any) -> None:
+        self.update(stage)
+
+    @torch.no_grad()
+    def update(self, stage: Any) -> None:
+        """Take one step's generator into the average."""
         weight = 1 - self.decay(stage.clock.batch_size)
         torch._foreach_lerp_(list(stage.ema.parameters()), list(stage.generator.parameters()), weight)

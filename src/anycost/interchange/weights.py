@@ -69,7 +69,9 @@ def build_generator(tensors: dict[str, Tensor], header: Header) -> Generator:
     """The generator of a weights file, in evaluation mode, in float32."""
     if not header.space:
         raise UserError(f"this weights file holds no generator (kind={header.kind})")
-    entries = {name: tuple(value) if isinstance(value, list) else value for name, value in header.space.items()}
+    entries: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in header.space.items()
+    }
     with torch.random.fork_rng(devices=[]):
         generator = Generator(ArchitectureSpace(**entries), **header.model)
     prefix = "generator."

@@ -7,6 +7,7 @@ two threads.
 import math
 import operator
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from anycost.architecture import Architecture, ArchitectureSpace
 from anycost.errors import UserError
-from anycost.networks.ops import EqualLinear, StyledConv, ToRGB, compute_dtype, fir_kernel, upsample_rgb
+from anycost.networks.ops import EqualLinear, ModulatedConv, StyledConv, ToRGB, compute_dtype, fir_kernel, upsample_rgb
 
 Noise = str | Sequence[Tensor]
 
@@ -74,6 +75,16 @@ class Generator(nn.Module):
     def num_styles(self) -> int:
         """Length of a W+ latent: `2 log2(resolution) - 2`."""
         return self.space.num_points
+
+    @property
+    def styled_layers(self) -> list[StyledConv]:
+        """`layers` with their type: layer p makes channel point p + 1."""
+        return cast(list[StyledConv], list(self.layers))
+
+    @property
+    def rgb_layers(self) -> list[ToRGB]:
+        """`to_rgb` with their type, from 4 px up."""
+        return cast(list[ToRGB], list(self.to_rgb))
 
     # ---- images
 
@@ -241,14 +252,14 @@ class Generator(nn.Module):
         new = self.to_rgb[level](x, w_plus[:, 2 * level + 1])
         return x, new if rgb is None else new + upsample_rgb(rgb, self.kernel)
 
-    def noise_shapes(self, resolution: int | None = None) -> list[tuple[int, int, int]]:
+    def noise_shapes(self, resolution: int | None = None) -> list[tuple[int, ...]]:
         """Shapes `(1, r, r)` of one sample's noise maps up to `resolution`."""
         top = resolution or self.space.resolution
-        return [tuple(layer.noise.shape[1:]) for layer in self.layers if layer.noise.shape[-1] <= top]
+        return [tuple(layer.noise.shape[1:]) for layer in self.styled_layers if layer.noise.shape[-1] <= top]
 
     def _noises(self, noise: Noise, w_plus: Tensor, num_layers: int) -> Sequence[Tensor]:
         if noise == "fixed":
-            return [layer.noise for layer in self.layers[:num_layers]]
+            return [layer.noise for layer in self.styled_layers[:num_layers]]
         if noise == "random":
             shapes = self.noise_shapes()[:num_layers]
             return [torch.randn(len(w_plus), *shape, device=w_plus.device, dtype=w_plus.dtype) for shape in shapes]
@@ -277,5 +288,5 @@ class Generator(nn.Module):
             target.copy_(source[name][tuple(slice(size) for size in target.shape)])
         for name, module in small.named_modules():
             if isinstance(module, StyledConv | ToRGB):
-                module.weight *= self.get_submodule(name).scale / module.scale
+                module.weight.mul_(cast(ModulatedConv, self.get_submodule(name)).scale / module.scale)
         return small

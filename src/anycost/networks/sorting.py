@@ -23,11 +23,11 @@ def sort_channels(generator: Generator, num_latents: int = 100_000, seed: int = 
     """Permute the generator's channels in place, most important first, walking from the top block down."""
     z = torch.randn(num_latents, generator.latent_dim, generator=torch.Generator().manual_seed(seed))
     w = torch.cat([generator.mapping(part.to(generator.constant)) for part in z.split(10_000)])
-    order = _order(generator.to_rgb[-1], w)
+    order = _order(generator.rgb_layers[-1], w)
     for level in reversed(range(len(generator.to_rgb))):
-        _permute_inputs(generator.to_rgb[level], order)
+        _permute_inputs(generator.rgb_layers[level], order)
         for point in reversed(range(max(2 * level - 1, 0), 2 * level + 1)):
-            layer = generator.layers[point]
+            layer = generator.styled_layers[point]
             _permute_outputs(layer, order)
             order = _order(layer, w)
             _permute_inputs(layer, order)

@@ -87,7 +87,7 @@ class LatentDraws:
         return codes if mixing else codes[:, :1]
 
     def noises(
-        self, phase: str, indices: Sequence[int], shapes: Sequence[tuple[int, int, int]], like: Tensor
+        self, phase: str, indices: Sequence[int], shapes: Sequence[tuple[int, ...]], like: Tensor
     ) -> list[Tensor]:
         """One `[B, *shape]` map per shape: independent per image."""
         sizes = [math.prod(shape) for shape in shapes]
