@@ -57,7 +57,8 @@ def test_it_writes_a_network_that_loads(train: Callable[..., Path]) -> None:
     network = EmbeddedNetwork.load(folder / "weights.safetensors")
     assert network.width == 4
     assert [row["images"] for row in rows(folder)] == ["8", "16", "24", "32", "40", "48"]
-    assert {f"train/{task}" for task in ("attributes", "labels", "rotation", "family", "crops")} <= rows(folder)[0].keys()
+    tasks = ("attributes", "labels", "rotation", "family", "crops")
+    assert {f"train/{task}" for task in tasks} <= rows(folder)[0].keys()
 
 
 def test_continuing_from_the_middle_is_exact(train: Callable[..., Path]) -> None:
