@@ -15,6 +15,7 @@ from anycost import checkpoints
 from anycost.commands import main
 from anycost.configuration.composition import compose
 from anycost.configuration.schema import TrainConfig
+from anycost.loggers.table import read_rows
 from anycost.runs import RunDir
 from anycost.training import run
 
@@ -152,3 +153,20 @@ def _same(one: Any, other: Any) -> bool:
         return one == other
     layout = (one.dtype, one.shape, one.stride())
     return layout == (other.dtype, other.shape, other.stride()) and one.numpy().tobytes() == other.numpy().tobytes()
+
+
+@pytest.fixture(scope="session")
+def same_but_rounding(state_of: Callable[[RunDir], dict[str, Any]]) -> Callable[[RunDir, RunDir], None]:
+    """Assert that two runs in float64 ended in the same state and logged the same values, to 1e-10."""
+
+    def check(one: RunDir, other: RunDir) -> None:
+        first, second = (
+            {name: value for name, value in state_of(one).items() if isinstance(value, torch.Tensor)}
+            for one in (one, other)
+        )
+        torch.testing.assert_close(first, second, rtol=1e-10, atol=1e-10)
+        rows, others = read_rows(one.path / "metrics.csv"), read_rows(other.path / "metrics.csv")
+        assert rows
+        assert others == [pytest.approx(row, rel=1e-10, abs=1e-10) for row in rows]
+
+    return check

@@ -12,30 +12,12 @@ import pytest
 import torch
 
 from anycost.configuration.composition import compose
-from anycost.loggers.table import read_rows
 from anycost.runs import RunDir
 from anycost.training import run
 
 Train = Callable[..., RunDir]
 Arguments = Callable[..., list[str]]
 DOUBLE = ["trainer.precision=64", "data.batch_size=16"]
-
-
-@pytest.fixture
-def same_but_rounding(state_of: Callable[[RunDir], dict[str, Any]]) -> Callable[[RunDir, RunDir], None]:
-    """Assert that two runs in float64 ended in the same state and logged the same values, to 1e-10."""
-
-    def check(one: RunDir, other: RunDir) -> None:
-        first, second = (
-            {name: value for name, value in state_of(one).items() if isinstance(value, torch.Tensor)}
-            for one in (one, other)
-        )
-        torch.testing.assert_close(first, second, rtol=1e-10, atol=1e-10)
-        rows, others = read_rows(one.path / "metrics.csv"), read_rows(other.path / "metrics.csv")
-        assert rows
-        assert others == [pytest.approx(row, rel=1e-10, abs=1e-10) for row in rows]
-
-    return check
 
 
 Same = Callable[[RunDir, RunDir], None]
