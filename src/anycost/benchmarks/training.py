@@ -66,11 +66,11 @@ def measure(case: Case, precision: str, rounds: int, threads: int) -> Measuremen
     torch.set_num_threads(threads)
     ours, plain = build_step(case, precision), build_step(case, "plain")
     seconds: dict[str, list[float]] = {"ours": [], "plain": []}
-    for position in range(rounds + 1):
+    for step in (plain, ours):
+        _timed(step, case, 0, steps=2)  # warm up
+    for position in range(rounds):
         for name, step in (("plain", plain), ("ours", ours)):
-            elapsed = _timed(step, case, position)
-            if position:  # the first round warms up
-                seconds[name].append(elapsed)
+            seconds[name].append(_timed(step, case, position))
     images = STEPS * case.batch_size
     return Measurement(
         resolution=case.resolution,
@@ -126,8 +126,8 @@ def random_batch(case: Case, first: int) -> Batch:
     return {"index": torch.arange(first, first + case.batch_size), "images": images}
 
 
-def _timed(step: Step, case: Case, position: int) -> float:
-    firsts = [(position * STEPS + index) * case.batch_size for index in range(STEPS)]
+def _timed(step: Step, case: Case, position: int, steps: int = STEPS) -> float:
+    firsts = [(position * STEPS + index) * case.batch_size for index in range(steps)]
     batches = [random_batch(case, first) for first in firsts]
     start = time.perf_counter()
     for batch in batches:
