@@ -26,6 +26,7 @@ SMALL = [
     "callbacks.checkpoint.every_kimg=1",
 ]
 STAGES = {
+    "pipeline": ["stage=pipeline"],
     "stylegan2": ["stage=stylegan2", "stage.path_length.every=2"],
     "multires": ["stage=multires", "init_from=none", "stage.consistency.perceptual=none"],
     "ada_ch": ["stage=ada_ch", "init_from=none", "stage.consistency.perceptual=none", "stage.sampled_resolutions=2"],
@@ -62,7 +63,8 @@ def arguments(pictures: Path) -> Callable[..., list[str]]:
     """The command line of a tiny run of `stage`, with all regularisers every second step."""
 
     def build(stage: str, *overrides: str) -> list[str]:
-        return [*SMALL, f"data.path={pictures}", *STAGES[stage], "stage.r1.every=2", *overrides]
+        every = [] if stage == "pipeline" else ["stage.r1.every=2"]
+        return [*SMALL, f"data.path={pictures}", *STAGES[stage], *every, *overrides]
 
     return build
 
@@ -79,6 +81,10 @@ def train(arguments: Callable[..., list[str]], tmp_path: Path) -> Callable[..., 
     return start
 
 
+def length(stage: str) -> list[str]:
+    return [] if stage == "pipeline" else ["stage.kimg=0.016"]
+
+
 @pytest.fixture
 def command(
     arguments: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
@@ -87,7 +93,7 @@ def command(
     monkeypatch.chdir(tmp_path)
 
     def call(stage: str, *overrides: str) -> str:
-        assert main(["train", *arguments(stage, "stage.kimg=0.016", *overrides)]) == 0
+        assert main(["train", *arguments(stage, *length(stage), *overrides)]) == 0
         printed = capsys.readouterr()
         assert printed.err == ""
         return printed.out
@@ -102,7 +108,7 @@ def refused(
     """`refused(stage, *overrides)`: the single message of a command that must end with status 2."""
 
     def call(stage: str, *overrides: str) -> str:
-        assert main(["train", *arguments(stage, "stage.kimg=0.016", *overrides)]) == 2
+        assert main(["train", *arguments(stage, *length(stage), *overrides)]) == 2
         message = capsys.readouterr().err
         assert message.startswith("error: ")
         assert "Traceback" not in message

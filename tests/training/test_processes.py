@@ -30,7 +30,7 @@ def test_micro_batches_equal_the_whole(train: Train, same_but_rounding: Same, st
 
 
 PIPELINE = [
-    "stage=pipeline", "stage.stylegan2.kimg=0.064", "stage.multires.kimg=0.032", "stage.ada_ch.kimg=0.064",
+    "stage.stylegan2.kimg=0.064", "stage.multires.kimg=0.032", "stage.ada_ch.kimg=0.064",
     "stage.stylegan2.r1.every=2", "stage.stylegan2.path_length.every=2", "stage.ada_ch.r1.every=2",
     "stage.multires.consistency.perceptual=none", "stage.ada_ch.consistency.perceptual=none",
     "stage.ada_ch.sampled_resolutions=2",
@@ -42,8 +42,7 @@ def pipeline(arguments: Arguments, tmp_path: Path) -> Callable[..., RunDir]:
     """`pipeline(name, *overrides)`: a pipeline of four, two and four steps of 16 images in float64."""
 
     def start(name: str, *overrides: str) -> RunDir:
-        plain = [text for text in arguments("stylegan2") if not text.startswith("stage")]
-        run(compose(*plain, *DOUBLE, *PIPELINE, *overrides), tmp_path / name)
+        run(compose(*arguments("pipeline", *DOUBLE, *PIPELINE, *overrides)), tmp_path / name)
         return RunDir(tmp_path / name)
 
     return start

@@ -72,6 +72,39 @@ def test_resume_from_a_path(command: Command, path: str) -> None:
     assert "is not needed" in command("multires", *options, "stage.kimg=0.032")
 
 
+def test_named_run_under_other_settings_says_so(command: Command) -> None:
+    assert "other settings" not in command("stylegan2", "run=mine", "stage.r1.gamma=1")
+    assert "other settings" not in command("stylegan2", "run=mine", "stage.r1.gamma=1", "stage.kimg=0.024")
+    printed = command("stylegan2", "run=mine", "stage.r1.gamma=2", "stage.kimg=0.032")
+    assert "mine with other settings: stage.r1.gamma was 1.0, is 2.0\n" in printed
+
+
+def test_pipeline_resumes_from_the_folder_of_another(command: Command, refused: Refused) -> None:
+    lengths = [f"stage.{stage}.kimg=0.016" for stage in ("stylegan2", "multires", "ada_ch")]
+    none = [f"stage.{stage}.consistency.perceptual=none" for stage in ("multires", "ada_ch")]
+    command("pipeline", "run=first", *lengths, *none)
+    shutil.rmtree("logs/train/runs/first/ada_ch")
+    printed = command("pipeline", "run=second", "resume=logs/train/runs/first", *lengths, *none)
+    assert printed.count("at 16 images") == 2
+    assert printed.count("initialised from") == 1
+    message = refused("pipeline", "resume=logs", *lengths, *none)
+    assert "resume=logs is not the folder of a pipeline; use auto, never or such a folder" in message
+
+
+def test_data_that_is_gone_leaves_a_finished_run_finished(command: Command, refused: Refused, pictures: Path) -> None:
+    shutil.copytree(pictures, "mine")
+    command("stylegan2", "data.path=mine")
+    shutil.rmtree("mine")
+    assert "data.path=mine does not exist" in refused("stylegan2", "data.path=mine", "stage.kimg=0.032")
+    (name,) = runs()
+    assert RunDir(Path("logs/train/runs", name)).read_record().state == "finished"
+
+
+def test_new_folder_under_a_launcher_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert "name one with run=NAME" in refused("stylegan2", "resume=never", "trainer.devices=2")
+
+
 @pytest.mark.parametrize(("path", "message"), [
     ("nowhere", "resume=nowhere does not exist; use auto, never, a checkpoint or a run folder"),
     ("logs", "resume=logs has no checkpoints; use auto, never, a checkpoint or a run folder"),

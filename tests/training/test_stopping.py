@@ -11,6 +11,7 @@ import pytest
 
 from anycost.callbacks import stopping
 from anycost.callbacks.metrics import MetricsCallback
+from anycost.commands import main
 from anycost.configuration.composition import compose
 from anycost.runs import RunDir
 from anycost.stages.clock import Clock
@@ -95,8 +96,7 @@ def test_pipeline_shares_out_its_time_and_starts_later_stages_again(
     """What stages 2 and 3 made of an unfinished stage 1 is set aside: the result is that of a run without a limit."""
     lengths = [f"stage.{stage}.kimg=0.048" for stage in ("stylegan2", "multires", "ada_ch")]
     none = [f"stage.{stage}.consistency.perceptual=none" for stage in ("multires", "ada_ch")]
-    plain = [text for text in arguments("stylegan2") if not text.startswith("stage")]
-    options = [*plain, "stage=pipeline", *lengths, *none]
+    options = arguments("pipeline", *lengths, *none)
     at_image(24, time_is_up)
     first = run_training(compose(*options, "trainer.max_minutes=0.9"), tmp_path / "run").stages
     assert [one.read_record().images for one in first.values()] == [24, 8, 8]
@@ -113,3 +113,19 @@ def test_pipeline_shares_out_its_time_and_starts_later_stages_again(
     run_training(compose(*options), tmp_path / "run")
     assert [text for text in caplog.messages if "is finished: 48 images" not in text] == []
     assert len(caplog.messages) == 3
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_status_after_a_signal(
+    arguments: Callable[..., list[str]], at_image: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    number: int, status: int,
+) -> None:
+    """The status tells a cluster that the job is not complete; nothing else of a sweep starts."""
+    monkeypatch.chdir(tmp_path)
+    at_image(8, lambda: os.kill(os.getpid(), number))
+    try:
+        left = main(["train", *arguments("ada_ch", "stage.kimg=0.016", "-m", "seed=1,2")])
+    except SystemExit as error:
+        left = error.code
+    assert left == status
+    assert len(list(tmp_path.rglob("last.ckpt"))) == 1

@@ -7,7 +7,7 @@ lengths, and how the machine is used. Whatever a multirun sweeps is in the hash 
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from itertools import count
 from pathlib import Path
@@ -60,6 +60,16 @@ def sweep_run_name(swept: Sequence[str], *, _root_: DictConfig) -> str:
     return (next_free_run_dir(folder) if config.resume == "never" else folder).name
 
 
+def changes(before: TrainConfig, now: TrainConfig) -> list[str]:
+    """What differs between two configurations and decides what is computed: `key was value, is value`."""
+    old, new = (dict(_flat(_identity(config))) for config in (before, now))
+    return [
+        f"{key} was {old.get(key, 'absent')}, is {new.get(key, 'absent')}"
+        for key in {**old, **new}
+        if old.get(key) != new.get(key)
+    ]
+
+
 def decides_identity(key: str) -> bool:
     """Whether the configuration key or group `key` (`stage.kimg`, `logger`) decides what a run computes."""
     kinds: list[Any] = [TrainConfig]
@@ -77,6 +87,14 @@ def _identity(config: Any) -> dict[str, Any]:
         for spec in fields(config)
         if spec.metadata.get("identity", True)
     }
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _hash(text: str) -> str:

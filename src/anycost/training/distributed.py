@@ -13,7 +13,7 @@ from pathlib import Path
 import torch.distributed as dist
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
-from anycost.configuration.schema import TrainerConfig
+from anycost.configuration.schema import TrainConfig, TrainerConfig
 from anycost.errors import UserError
 
 _LAUNCHED = ("LOCAL_RANK", "SLURM_PROCID", "TORCHELASTIC_RUN_ID")
@@ -46,6 +46,13 @@ def process_rank() -> int:
         if name in os.environ:
             return int(os.environ[name])
     return 0
+
+
+def check_launcher(config: TrainConfig) -> None:
+    """Raise `UserError` where processes that were started elsewhere would each look for a folder of their own."""
+    several = config.trainer.devices * config.trainer.num_nodes > 1
+    if config.resume == "never" and several and started_elsewhere() and _PARENT not in os.environ:
+        raise UserError("resume=never: processes of a launcher cannot agree on a new folder; name one with run=NAME")
 
 
 def wait_for_all() -> None:

@@ -1,8 +1,6 @@
 """One stage of a run: build, restore or initialise, fit, write the results."""
 
 import logging
-from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 
@@ -24,10 +22,10 @@ from anycost.stages.multires import MultiresStage
 from anycost.stages.phases import Diverged
 from anycost.stages.stage import Stage, stage_length
 from anycost.stages.stylegan2 import Stylegan2Stage
+from anycost.training.beginning import begin
 from anycost.training.components import build_callbacks, prepared_loggers
 from anycost.training.devices import set_threads, uses_gpu
 from anycost.training.distributed import build_strategy, process_rank, wait_for_all
-from anycost.training.initialisation import initial_weights
 from anycost.training.precision import resolve_precision
 from anycost.training.quiet import quiet_lightning
 
@@ -42,12 +40,18 @@ def train_stage(config: TrainConfig, run: RunDir, deadline: float | None = None)
         return
     set_threads(config.trainer)
     stage = build_stage(config)
-    states = _prepare(config, stage, run)
+    data = stage.build_data()
+    states = begin(config, stage, run)
     record.state, record.attempts = "running", record.attempts + 1
     if process_rank() == 0:
         run.remove_leftovers()
         run.write_record(record)
-    stopped = _fit(config, stage, run, record, deadline, states)
+    callbacks = [*build_callbacks(config, stage, run, record), StopCallback(deadline)]
+    for callback in callbacks:
+        if type(callback).__name__ in states:
+            callback.load_state_dict(states[type(callback).__name__])
+    trainer = build_trainer(config, run, callbacks, prepared_loggers(config, run, stage.clock.images))
+    stopped = _fit(trainer, stage, data, run)
     if process_rank() == 0:
         _finish(stage, run, record, str(stopped or "time is up, stopped"))
     wait_for_all()  # the next stage reads the weights
@@ -76,53 +80,8 @@ def build_stage(config: TrainConfig) -> Stage:
     raise UserError(f"stage={options.name} is not a stage that trains by itself")
 
 
-def _prepare(config: TrainConfig, stage: Stage, run: RunDir) -> dict[str, Any]:
-    """Put the weights in: those of a checkpoint, else those of `init_from`. Returns the states of the callbacks."""
-    content = _checkpoint(config, run)
-    if content is not None:
-        checkpoints.restore(stage, content)
-        log.info("continuing %s at %d images", run.path, stage.clock.images)
-        return content["callbacks"]
-    found = initial_weights(config)
-    if found is not None:
-        tensors, file = found
-        log.info("initialised from %s: %s", file, stage.initialise(tensors))
-    return {}
-
-
-def _checkpoint(config: TrainConfig, run: RunDir) -> dict[str, Any] | None:
-    """The checkpoint to continue from: the run's own, else the one that `resume` names."""
-    newest = checkpoints.read_newest(run.checkpoints)
-    if config.resume in ("auto", "never"):
-        return newest
-    if newest is not None:
-        log.warning("resume=%s is not needed: %s has checkpoints of its own", config.resume, run.path)
-        return newest
-    path = Path(config.resume).expanduser()
-    if path.is_file():
-        return checkpoints.read(path)
-    found = checkpoints.read_newest(RunDir(path).checkpoints)
-    if found is None:
-        what = "has no checkpoints" if path.exists() else "does not exist"
-        raise UserError(f"resume={path} {what}; use auto, never, a checkpoint or a run folder")
-    return found
-
-
-def _fit(
-    config: TrainConfig,
-    stage: Stage,
-    run: RunDir,
-    record: RunRecord,
-    deadline: float | None,
-    states: dict[str, Any],
-) -> Stopped | None:
+def _fit(trainer: pl.Trainer, stage: Stage, data: pl.LightningDataModule, run: RunDir) -> Stopped | None:
     """Train to the end of the stage or until the deadline; a signal that came first is returned."""
-    callbacks = [*build_callbacks(config, stage, run, record), StopCallback(deadline)]
-    for callback in callbacks:
-        if type(callback).__name__ in states:
-            callback.load_state_dict(states[type(callback).__name__])
-    data = stage.build_data()
-    trainer = build_trainer(config, run, callbacks, prepared_loggers(config, run, stage.clock.images))
     try:
         trainer.fit(stage, datamodule=data)
     except Stopped as stopped:

@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from anycost.configuration.convert import save_config
-from anycost.configuration.identity import next_free_run_dir
+from anycost.configuration.convert import load_config, save_config
+from anycost.configuration.identity import changes, next_free_run_dir
 from anycost.configuration.schema import PipelineConfig, TrainConfig
 from anycost.errors import UserError
 from anycost.runs import RunDir
 from anycost.training.devices import check_devices
-from anycost.training.distributed import local_processes, process_rank
+from anycost.training.distributed import check_launcher, local_processes, process_rank
 from anycost.training.report import report
 from anycost.training.stage_run import is_finished, train_stage
 
@@ -35,10 +35,11 @@ def run(config: TrainConfig, run_dir: Path) -> Result:
     """Train what `config` says in `run_dir`, continuing what is there; start further local processes if asked to."""
     folder = RunDir(run_dir)
     check_devices(config.trainer)
+    check_launcher(config)
     with ExitStack() as stack:
         if process_rank() == 0:
             stack.enter_context(folder.owned())
-            save_config(config, folder.config)
+            _keep_config(config, folder)
         stack.enter_context(local_processes(config.trainer, folder.config))
         if isinstance(config.stage, PipelineConfig):
             result = Result(_run_pipeline(config, config.stage, folder))
@@ -49,6 +50,13 @@ def run(config: TrainConfig, run_dir: Path) -> Result:
         if process_rank() == 0 and result.last.weights.exists():
             report(result.last)
         return result
+
+
+def _keep_config(config: TrainConfig, folder: RunDir) -> None:
+    """Write config.yaml; a run that is continued under its name with other settings says so."""
+    if folder.config.exists() and (changed := changes(load_config(folder.config), config)):
+        log.warning("continuing %s with other settings: %s", folder.path, "; ".join(changed))
+    save_config(config, folder.config)
 
 
 def _run_pipeline(config: TrainConfig, pipeline: PipelineConfig, folder: RunDir) -> dict[str, RunDir]:
