@@ -3,6 +3,8 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,6 @@ from PIL import Image
 from anycost import checkpoints
 from anycost.commands import main
 from anycost.configuration.composition import compose
-from anycost.configuration.schema import TrainConfig
 from anycost.loggers.table import read_rows
 from anycost.runs import RunDir
 from anycost.training import run
@@ -74,11 +75,15 @@ def train(arguments: Callable[..., list[str]], tmp_path: Path) -> Callable[..., 
     """`train(name, stage, images, *overrides)`: train in this process in the folder `name` until `images` are seen."""
 
     def start(name: str, stage: str, images: int, *overrides: str) -> RunDir:
-        config: TrainConfig = compose(*arguments(stage, f"stage.kimg={images / 1000}", *overrides))
+        config = deepcopy(_composed(*arguments(stage, *overrides)))
+        config.stage.kimg = images / 1000
         run(config, tmp_path / name)
         return RunDir(tmp_path / name)
 
     return start
+
+
+_composed = lru_cache(compose)
 
 
 def length(stage: str) -> list[str]:

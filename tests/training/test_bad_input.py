@@ -13,10 +13,11 @@ from PIL import Image
 
 import anycost.files
 from anycost import checkpoints
+from anycost.errors import UserError
 from anycost.runs import RunDir
 from anycost.stages import base
 
-Command = Callable[..., str]
+RUN = "logs/train/runs/run"  # the folder of run=run
 Refused = Callable[..., str]
 Train = Callable[..., RunDir]
 Same = Callable[[RunDir, RunDir], None]
@@ -122,21 +123,18 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     ("metrics.csv", 10), ("config.yaml", 10),
 ])
 def test_full_disk_loses_nothing(
-    train: Train, same_state: Same, refused: Refused, command: Command, full_disk: Callable[..., None], name: str,
-    room: int, monkeypatch: pytest.MonkeyPatch,
+    train: Train, same_state: Same, refused: Refused, full_disk: Callable[..., None], name: str, room: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     every = "callbacks.checkpoint.every_kimg=0.008"
-    command("ada_ch", "run=run", "stage.kimg=0.008")
-    run = RunDir(Path("logs/train/runs/run"))
+    run = train(RUN, "ada_ch", 8)
     full_disk(name, room)
     message = refused("ada_ch", "run=run", every)
-    assert f"cannot write {(run.path / name if 'ckpt' not in name else run.checkpoints / name).resolve()}" in message
+    assert f"cannot write {run.checkpoints if 'ckpt' in name else run.path}/{name}: " in message
     assert "the disk is full; free some space and run the same command again" in message
     assert checkpoints.read(run.checkpoints / "last.ckpt")["images"] >= 8
     monkeypatch.undo()
-    monkeypatch.chdir(run.path.resolve().parents[3])
-    command("ada_ch", "run=run", every)
-    same_state(run, train("whole", "ada_ch", 16))
+    same_state(train(RUN, "ada_ch", 16, every), train("whole", "ada_ch", 16))
 
 
 def test_no_permission_for_the_logs(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,17 +147,15 @@ def test_no_permission_for_the_logs(refused: Refused, monkeypatch: pytest.Monkey
     assert "Permission denied; choose another place with paths.logs" in message
 
 
-def test_no_permission_for_a_file(
-    command: Command, refused: Refused, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command("ada_ch", "run=run")
+def test_no_permission_for_a_file(train: Train, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = train(RUN, "ada_ch", 16)
 
     def refuse(*_: Any, **options: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(anycost.files.tempfile, "mkstemp", refuse)
     assert "there is no permission to write there" in refused("ada_ch", "run=run", "stage.kimg=0.024")
-    assert checkpoints.read(Path("logs/train/runs/run/checkpoints/last.ckpt"))["images"] == 16
+    assert checkpoints.read(run.checkpoints / "last.ckpt")["images"] == 16
 
 
 # ---- losses that are not finite
@@ -173,8 +169,8 @@ def test_no_permission_for_a_file(
 ])
 @pytest.mark.parametrize("kind", ["loss", "gradient"])
 def test_loss_that_is_not_finite_stops_before_the_weights_change(
-    train: Train, same_state: Same, refused: Refused, monkeypatch: pytest.MonkeyPatch, phase: str, function: str,
-    call: int, step: int, kind: str,
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, function: str, call: int, step: int,
+    kind: str,
 ) -> None:
     calls, real = [], getattr(base, function)
 
@@ -185,15 +181,14 @@ def test_loss_that_is_not_finite_stops_before_the_weights_change(
             return result
         return result * float("nan") if kind == "loss" else result + Spoil.apply(result)
 
-    options = ["callbacks.nan_guard=true", "callbacks.checkpoint.every_kimg=0.008", "run=run"]
-    with monkeypatch.context() as patch:
-        patch.setattr(base, function, spoilt)
-        message = refused("stylegan2", "stage.kimg=0.040", *options)
-    images = 8 * (step - 1)
+    monkeypatch.setattr(base, function, spoilt)
+    with pytest.raises(UserError) as caught:
+        train("run", "stylegan2", 40, "callbacks.nan_guard=true", "callbacks.checkpoint.every_kimg=0.008")
+    message, images = str(caught.value), 8 * (step - 1)
     assert f"training stopped: not finite at step {step} ({images} images) in the {phase} phase: train/" in message
-    run = RunDir(Path("logs/train/runs/run").resolve())
-    assert f"the last good checkpoint is {run.checkpoints / 'last.ckpt'}" in message
-    assert checkpoints.read(run.checkpoints / "last.ckpt")["images"] == images
+    good = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    assert message.endswith(f"the last good checkpoint is {good}")
+    assert checkpoints.read(good)["images"] == images
 
 
 class Spoil(torch.autograd.Function):

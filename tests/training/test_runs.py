@@ -15,6 +15,7 @@ import torch
 from anycost.interchange.weights import read_weights, write_weights
 from anycost.runs import RunDir
 
+Train = Callable[..., RunDir]
 Command = Callable[..., str]
 Refused = Callable[..., str]
 
@@ -44,12 +45,11 @@ def test_more_images_continue_and_fewer_are_there_already(command: Command) -> N
     assert "is finished: 32 images" in command("stylegan2")
 
 
-def test_killed_between_the_last_checkpoint_and_the_weights(command: Command) -> None:
-    command("stylegan2", "run=mine")
-    run = RunDir(Path("logs/train/runs/mine"))
+def test_killed_between_the_last_checkpoint_and_the_weights(train: Train) -> None:
+    run = train("run", "stylegan2", 16)
     expected = run.weights.read_bytes()
     run.weights.unlink()
-    assert "continuing" in command("stylegan2", "run=mine")
+    train("run", "stylegan2", 16)
     assert run.weights.read_bytes() == expected
     assert run.read_record().state == "finished"
 
@@ -63,8 +63,8 @@ def test_resume_never_starts_another(command: Command) -> None:
 
 
 @pytest.mark.parametrize("path", ["first", "first/checkpoints/last.ckpt", "first/checkpoints/kimg_000000.008.ckpt"])
-def test_resume_from_a_path(command: Command, path: str) -> None:
-    command("multires", "run=first", "callbacks.checkpoint.every_kimg=0.008")
+def test_resume_from_a_path(train: Train, command: Command, path: str) -> None:
+    train("logs/train/runs/first", "multires", 16, "callbacks.checkpoint.every_kimg=0.008")
     start = 8 if "008" in path else 16
     options = ["run=second", f"resume=logs/train/runs/{path}"]
     assert f"at {start} images" in command("multires", *options, "stage.kimg=0.024")
@@ -91,13 +91,10 @@ def test_pipeline_resumes_from_the_folder_of_another(command: Command, refused: 
     assert "resume=logs is not the folder of a pipeline; use auto, never or such a folder" in message
 
 
-def test_data_that_is_gone_leaves_a_finished_run_finished(command: Command, refused: Refused, pictures: Path) -> None:
-    shutil.copytree(pictures, "mine")
-    command("stylegan2", "data.path=mine")
-    shutil.rmtree("mine")
-    assert "data.path=mine does not exist" in refused("stylegan2", "data.path=mine", "stage.kimg=0.032")
-    (name,) = runs()
-    assert RunDir(Path("logs/train/runs", name)).read_record().state == "finished"
+def test_data_that_is_gone_leaves_a_finished_run_finished(train: Train, refused: Refused) -> None:
+    run = train("logs/train/runs/mine", "stylegan2", 8)
+    assert "data.path=gone does not exist" in refused("stylegan2", "run=mine", "data.path=gone")
+    assert run.read_record().state == "finished"
 
 
 def test_new_folder_under_a_launcher_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,8 +110,8 @@ def test_resume_from_nothing(refused: Refused, path: str, message: str) -> None:
     assert message in refused("stylegan2", f"resume={path}")
 
 
-def test_resume_from_a_checkpoint_of_another_model(command: Command, refused: Refused) -> None:
-    command("stylegan2", "run=first")
+def test_resume_from_a_checkpoint_of_another_model(train: Train, refused: Refused) -> None:
+    train("logs/train/runs/first", "stylegan2", 8)
     wider = refused("stylegan2", "run=second", "resume=logs/train/runs/first", "model.channel_cap=12")
     assert "the checkpoint of stage=stylegan2 does not fit this configuration of stage=stylegan2: generator." in wider
     assert "is [1, 8, 4, 4] in it and [1, 12, 4, 4] here" in wider
@@ -139,10 +136,9 @@ def test_two_commands_do_not_train_in_one_folder(command: Command, refused: Refu
 
 
 @pytest.fixture
-def trained(command: Command) -> RunDir:
+def trained(train: Train) -> RunDir:
     """A finished multires run."""
-    command("multires")
-    return RunDir(next(Path("logs/train/runs").iterdir()))
+    return train("logs/train/runs/trained", "multires", 8)
 
 
 AUTO = ["init_from=auto"]
@@ -155,7 +151,7 @@ def test_auto_finds_the_last_finished_run_of_the_preceding_stage(command: Comman
         os.utime(copy.weights, (time.time() + newer, time.time() + newer))
     unfinished.write_record(replace(unfinished.read_record(), state="stopped"))
     printed = command("ada_ch", *AUTO)
-    assert f"initialised from {later.weights}" in printed
+    assert f"initialised from {later.weights}: " in printed
     for piece in ("generator: ", "tensors carried over", "discriminator: ", "fresh (", "channels sorted by importance"):
         assert piece in printed
 
