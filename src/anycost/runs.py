@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from anycost.errors import UserError
 from anycost.files import atomic_write, explained_errors
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -80,6 +83,8 @@ class RunDir:
                 raise UserError(
                     f"another process is training in {self.path}; wait for it, or start a run of another name: run=NAME"
                 ) from error
+            except OSError as error:  # a file system without locks
+                log.warning("%s cannot be locked (%s): see that one command trains there", self.path, error.strerror)
             yield
 
     def remove_leftovers(self) -> None:
