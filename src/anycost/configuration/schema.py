@@ -69,7 +69,7 @@ class ModelConfig:
 
 @dataclass
 class ScheduleConfig:
-    """How long each stage trains by default: `conf/stage` takes `kimg` and `ema_kimg` from here."""
+    """The recipe of a scale: lengths, batch and strengths that `conf/stage` and `conf/data` take from here."""
 
     name: str = option(MISSING, "name of the schedule")
     stylegan2: float = option(MISSING, "length of stage 1 in thousands of images", at_least=0)
@@ -77,6 +77,10 @@ class ScheduleConfig:
     ada_ch: float = option(MISSING, "length of stage 3 in thousands of images", at_least=0)
     attributes: float = option(MISSING, "length of the attributes stage in thousands of images", at_least=0)
     ema_kimg: float = option(10.0, "half-life of the averaged generator in thousands of images", at_least=0)
+    batch_size: int = option(32, "global batch of one step", at_least=4)
+    learning_rate: float = option(0.002, "Adam learning rate")
+    r1_gamma: float = option(10.0, "weight of the R1 penalty", at_least=0)
+    path_length: float = option(2.0, "weight of the path-length penalty of stage 1", at_least=0)
 
 
 @dataclass
