@@ -31,7 +31,8 @@ class StopCallback(pl.Callback):
     """Ends training after the step in which `deadline` (of `time.monotonic`; None is no deadline) passes.
 
     A signal ends it after the step under way too, with a checkpoint but without the measurements of the end, since a
-    cluster grants only seconds: `Stopped` is raised. A second signal acts at once. All processes end at the same step.
+    cluster grants only seconds: `Stopped` is raised. Where no step is left, the end is measured first. A second signal
+    acts at once. All processes end at the same step.
     """
 
     def __init__(self, deadline: float | None) -> None:
@@ -45,16 +46,27 @@ class StopCallback(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, stage: Any, *unused: Any) -> None:
         late = self.deadline is not None and time.monotonic() >= self.deadline
-        received = self._received
-        if world_size() > 1:
-            both = average(torch.tensor([float(late), float(received)], device=stage.device))
-            late, received = bool(both[0] > 0), received or int(both[1] > 0) * signal.SIGTERM
+        late, received = self._agreed(late, stage)
         if received:
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(callback, CheckpointCallback):
                     callback.save(trainer, stage)
-            raise Stopped(received)
+            if stage.clock.images < stage.total_images:
+                raise Stopped(received)
         trainer.should_stop = trainer.should_stop or late
+
+    def on_train_end(self, trainer: pl.Trainer, stage: Any) -> None:
+        """A signal that came in the last step or while the end was measured: no further stage starts."""
+        _, received = self._agreed(False, stage)
+        if received:
+            raise Stopped(received)
+
+    def _agreed(self, late: bool, stage: Any) -> tuple[bool, int]:
+        """Whether time is up and which signal came, for any of the processes: SIGTERM where it came to another one."""
+        if world_size() == 1:
+            return late, self._received
+        both = average(torch.tensor([float(late), float(self._received)], device=stage.device))
+        return bool(both[0] > 0), self._received or int(both[1] > 0) * signal.SIGTERM
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self._received = number

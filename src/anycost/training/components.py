@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 
 from anycost.callbacks.checkpoint import CheckpointCallback
 from anycost.callbacks.ema import EmaCallback
+from anycost.callbacks.ending import EndCallback
 from anycost.callbacks.grid import GridCallback
 from anycost.callbacks.metrics import MetricsCallback
 from anycost.callbacks.progress import ProgressCallback
@@ -32,7 +33,7 @@ def build_callbacks(config: TrainConfig, stage: Stage, run: RunDir, record: RunR
     callbacks.append(CheckpointCallback(options.checkpoint, run, record, options.checkpoint.every_kimg or tenth))
     if options.progress != "none":
         callbacks.append(ProgressCallback(options.progress))
-    return callbacks
+    return [*callbacks, EndCallback()]
 
 
 def _pictures_and_metrics(
@@ -43,6 +44,8 @@ def _pictures_and_metrics(
         grid = replace(grid, architectures=stage.shown_architectures())
     if metrics.architectures == ["auto"]:
         metrics = replace(metrics, architectures=stage.shown_architectures())
+    for text in (*grid.architectures, *metrics.architectures):
+        stage.space.parse_all(text)  # what is not understood is an error now, not after hours
     every = default_kimg if grid.every_kimg is None else grid.every_kimg
     callbacks: list[pl.Callback] = [GridCallback(grid, run.grids, every)]
     if metrics.names:
