@@ -41,8 +41,11 @@ def started_elsewhere() -> bool:
 
 
 def process_rank() -> int:
-    """The rank of this process, known before any process group exists."""
-    for name in ("SLURM_PROCID", "RANK", "LOCAL_RANK"):
+    """The rank of this process, known before any process group exists.
+
+    torchrun comes first, as in Lightning: srun may have started it, and gives all its processes one SLURM_PROCID.
+    """
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
         if name in os.environ:
             return int(os.environ[name])
     return 0
