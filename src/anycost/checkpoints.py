@@ -35,6 +35,7 @@ def environment(trainer: TrainerConfig) -> dict[str, Any]:
         "torch": str(torch.__version__),  # a plain string: its own class is not for weights_only
         "processes": trainer.devices * trainer.num_nodes,
         "threads": torch.get_num_threads(),
+        "trainer.micro_batch": trainer.micro_batch,
     }
 
 
