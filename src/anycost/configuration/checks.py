@@ -56,10 +56,10 @@ def check_batch(config: TrainConfig) -> None:
 def check_stage(stage: StageConfig, prefix: str, config: TrainConfig) -> None:
     """Path length gets a share of the batch; the resolutions trained exist and are enough for those sampled."""
     processes = config.trainer.devices * config.trainer.num_nodes
-    shrink = stage.path_length.batch_shrink
-    if stage.path_length.weight and config.data.batch_size % (shrink * processes):
-        raise UserError(f"{prefix}path_length.batch_shrink={shrink} does not divide the "
-                        f"{config.data.batch_size // processes} images of each process; take 1 or 2")
+    shrink, portion = stage.path_length.batch_shrink, config.trainer.micro_batch or config.data.batch_size // processes
+    if stage.path_length.weight and portion % shrink:
+        raise UserError(f"{prefix}path_length.batch_shrink={shrink} does not divide the {portion} images "
+                        "of each process (trainer.micro_batch, if set); take 1, 2 or 4")
     if not isinstance(stage, MultiresConfig):
         return
     most = config.data.resolution.bit_length() - 3
