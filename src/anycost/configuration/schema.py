@@ -40,7 +40,7 @@ class DataConfig:
     name: str = option(MISSING, "name of the data set in run folders and tables")
     kind: str = option("faces", "what reads the images", ("faces", "folder", "zip", "lmdb"))
     path: str | None = option(None, "folder, zip file or LMDB; not used by the embedded faces", path=True)
-    subset: str | None = option(None, "folder inside `path`, or a named split of the data set", path=True)
+    subset: str | None = option(None, "folder inside `path`", path=True)
     split: str | None = option(None, "named split of a data set that has one (celeba_hq: train, val, test)")
     resolution: int = option(MISSING, "side of the training images in pixels, a power of two", at_least=8)
     padding: str = option("crop", "what happens to pictures that are not square", ("crop", "letterbox", "error"))
@@ -273,8 +273,8 @@ class CheckpointConfig:
     keep_best: int = option(1, "how many of the best by `monitor` stay", at_least=0)
     monitor: str | None = option(
         None,
-        "logged value that ranks checkpoints, lower is better; default: the first metric of the full "
-        "architecture",
+        "measurement that ranks checkpoints, as metrics.csv calls it (metrics/...), lower is better; default: the "
+        "first metric of the full architecture",
     )
 
 
