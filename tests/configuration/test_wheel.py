@@ -1,4 +1,4 @@
-"""An installed wheel brings `conf/` and `experiments/` with it."""
+"""An installed wheel brings `conf/`, `experiments/` and the embedded network with it."""
 
 import subprocess
 import sys
@@ -42,3 +42,8 @@ def test_wheel_holds_every_configuration_file(installed: Path) -> None:
         shipped = {file.relative_to(installed / "anycost/_shipped")
                    for file in (installed / "anycost/_shipped" / folder).rglob("*.yaml")}
         assert source == shipped != set()
+
+
+@pytest.mark.slow
+def test_wheel_holds_the_embedded_network(installed: Path) -> None:
+    assert (installed / "anycost/weights/embedded.safetensors").is_file()
