@@ -64,10 +64,10 @@ class PerceptualDistance(nn.Module):
 
 
 class FeatureDistance(nn.Module):
-    """LPIPS's form without learned weights: per layer the squared difference of unit-length feature vectors.
+    """LPIPS's form without learned weights: 1 - cosine of the feature vectors, a half of their squared difference.
 
-    `network.features(x)` gives `[B, C, h, w]` tensors; the differences are summed over channels, averaged over
-    places and summed over layers: `[B]`.
+    `network.features(x)` gives `[B, C, h, w]` tensors; the result `[B]` is the mean over places and layers. LPIPS sums
+    over layers, but its learned weights keep that sum below 1, which is the scale that losses are tuned for.
     """
 
     def __init__(self, network: "EmbeddedNetwork") -> None:
@@ -77,7 +77,7 @@ class FeatureDistance(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         pairs = zip(self.network.features(x), self.network.features(y), strict=True)
         layers = [(_unit(first) - _unit(second)).square().sum(1).mean((1, 2)) for first, second in pairs]
-        return torch.stack(layers).sum(0)
+        return torch.stack(layers).mean(0) / 2
 
 
 def _unit(features: Tensor) -> Tensor:
