@@ -15,7 +15,7 @@ MESSAGES = {
     "stage=ada_ch +stage.kimgg=3": "stage.kimgg does not exist; did you mean stage.kimg?",
     "stage=ada_ch ++stage.consistency.wieght=3": "did you mean stage.consistency.weight?",
     "stage.kimg=3": "did you mean stage.stylegan2.kimg or stage.multires.kimg or stage.ada_ch.kimg?",
-    "batch_size=8": "batch_size does not exist; did you mean data.batch_size or metrics.batch_size?",
+    "batch_size=8": "batch_size does not exist; did you mean data.batch_size or schedule.batch_size or",
     "stagee=ada_ch": "stagee does not exist; did you mean stage?",
     "experiment=official/ada_ch": "experiment does not exist; did you mean experiments?",
     "trainer.gpus=2": "trainer.gpus does not exist; trainer has accelerator, devices",
@@ -35,7 +35,10 @@ MESSAGES = {
     "data.batch_size=32 trainer.micro_batch=12": "trainer.micro_batch=12 .* possible: 4, 8, 16, 32",
     "stage=ada_ch stage.num_resolutions=5": "stage.num_resolutions=5 does not fit data.resolution=32: .* there are 3",
     "stage.ada_ch.sampled_resolutions=4": "stage.ada_ch.sampled_resolutions=4 is more than",
-    "stage.stylegan2.path_length.batch_shrink=3": "stage.stylegan2.path_length.batch_shrink=3 does not divide",
+    "schedule=paper stage.stylegan2.path_length.batch_shrink=3":
+        "stage.stylegan2.path_length.batch_shrink=3 does not divide the 32 images",
+    "schedule=paper trainer.micro_batch=4 stage.stylegan2.path_length.batch_shrink=8":
+        "stage.stylegan2.path_length.batch_shrink=8 does not divide the 4 images",
     "stage=ada_ch stage.mode=uniformly": "stage.mode=uniformly is not one of uniform, flexible, sandwich",
     "stage=ada_ch stage.r1.every=0": "stage.r1.every=0 must be at least 1",
 }
