@@ -23,6 +23,7 @@ SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "embedded.safetensor
 NUM_LEVELS = 4
 SMALLEST, LARGEST = 16, 256  # sides that the convolutions see; others are resized
 FACE_SIDE = 64  # the largest side of training: what needs the whole picture is read at most at this size
+GRIDS = {2: 8, 3: 4}  # attributes are read from these levels, averaged to so many places a side: where tells what
 DETAIL_LEVELS = 2  # levels of `pooled` that are read at the picture's own size
 
 
@@ -48,7 +49,8 @@ class EmbeddedNetwork(nn.Module):
         self.level_channels = [width << level for level in range(NUM_LEVELS)]
         inputs = [3, *self.level_channels[:-1]]
         self.levels = nn.ModuleList(map(_Level, inputs, self.level_channels))
-        self.attribute_head = nn.Linear(self.feature_dimension, len(self.attribute_names))
+        places = sum(side**2 * self.level_channels[level] for level, side in GRIDS.items())
+        self.attribute_head = nn.Linear(places, len(self.attribute_names))
         self.label_heads = nn.ModuleList(nn.Conv2d(c, len(self.label_names), 1) for c in self.level_channels[1:])
         self.to(memory_format=torch.channels_last)
 
@@ -102,7 +104,7 @@ class EmbeddedNetwork(nn.Module):
 
     def attributes(self, images: Tensor) -> Tensor:
         """Logits `[B, len(attribute_names)]` that each attribute is true of the face; read at 64 px at most."""
-        return self.attribute_head(self.pooled(_resized(images, SMALLEST, FACE_SIDE)))
+        return self.answers(self.features(_resized(images, SMALLEST, FACE_SIDE)))[0]
 
     def label_map(self, images: Tensor) -> Tensor:
         """Logits `[B, len(label_names), r/2, r/2]` of the part of the face at each place.
@@ -118,7 +120,8 @@ class EmbeddedNetwork(nn.Module):
             F.interpolate(head(level), size=(side, side), mode="bilinear")
             for head, level in zip(self.label_heads, maps[1:], strict=True)
         ]
-        return self.attribute_head(self.pool(maps)), torch.stack(parts).sum(0)
+        grids = [F.adaptive_avg_pool2d(maps[level], size).flatten(1) for level, size in GRIDS.items()]
+        return self.attribute_head(torch.cat(grids, dim=1)), torch.stack(parts).sum(0)
 
 
 class _Level(nn.Module):
@@ -127,7 +130,7 @@ class _Level(nn.Module):
         self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
         for convolution in (self.first, self.second):
-            # sqrt(2) / 0.84 keeps the scale of activations through SiLU, as He's gain does through ReLU.
+            # What He's gain is for ReLU: 1.68 keeps the mean square of normal numbers through SiLU.
             nn.init.normal_(convolution.weight, std=1.68 / (9 * convolution.in_channels) ** 0.5)
             nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
 
