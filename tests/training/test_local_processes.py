@@ -165,9 +165,18 @@ def test_killed_processes_leave_neither_a_hang_nor_an_orphan(command: Callable, 
     assert first.returncode == 2
     assert "error: process 1 of this run was killed by signal 9" in error
     assert "Traceback" not in error
-    second = command("run=killed", "stage.kimg=100", "callbacks.checkpoint.every_kimg=0.08")
-    wait_for(lambda: (run / "checkpoints" / "last.ckpt").exists())
-    second.kill()
+    (run / "metrics.csv").unlink()
+    second = command("run=killed", "stage.kimg=100")
+    wait_for(lambda: rows(run) > 3)
+    second.terminate()
+    output, error = second.communicate(timeout=60)
+    assert (second.returncode, error) == (143, "")
+    assert "stopped by SIGTERM at " in output
+    assert '"state": "stopped"' in (run / "run.json").read_text()
+    logged = rows(run)
+    third = command("run=killed", "stage.kimg=100")
+    wait_for(lambda: rows(run) > logged)
+    third.kill()
     wait_for(lambda: not processes_in(tmp_path))
 
 
