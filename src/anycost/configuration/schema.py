@@ -81,6 +81,7 @@ class ScheduleConfig:
     learning_rate: float = option(0.002, "Adam learning rate")
     r1_gamma: float = option(10.0, "weight of the R1 penalty", at_least=0)
     path_length: float = option(2.0, "weight of the path-length penalty of stage 1", at_least=0)
+    sampled_resolutions: int = option(1, "resolutions drawn in each phase of stages 2 and 3", at_least=1)
 
 
 @dataclass

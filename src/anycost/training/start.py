@@ -35,6 +35,10 @@ def run(config: TrainConfig, run_dir: Path) -> Result:
     """Train what `config` says in `run_dir`, continuing what is there; start further local processes if asked to."""
     folder = RunDir(run_dir)
     check_devices(config.trainer)
+    if process_rank() == 0:
+        log.info(
+            "schedule=%s decides what the command line does not; schedule=paper is the paper's", config.schedule.name
+        )
     check_launcher(config)
     with ExitStack() as stack:
         if process_rank() == 0:
