@@ -23,7 +23,7 @@ from anycost.training import run
 SMALL = [
     "data=folder", "data.resolution=16", "data.batch_size=8", "data.workers=0", "model.channel_cap=8",
     "model.latent_dim=16", "model.mapping_layers=2", "trainer=cpu", "trainer.threads=1", "trainer.precision=32",
-    "features=embedded", "metrics=none", "callbacks=none", "callbacks.log_every_kimg=0.016",
+    "schedule=paper", "features=embedded", "metrics=none", "callbacks=none", "callbacks.log_every_kimg=0.016",
     "callbacks.checkpoint.every_kimg=1",
 ]
 STAGES = {

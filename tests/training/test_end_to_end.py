@@ -50,5 +50,5 @@ def test_bare_command_trains_the_pipeline(tmp_path: Path) -> None:
 def test_fast_dev_run(tmp_path: Path) -> None:
     """Two steps of each stage with everything around them, and our own lines alone."""
     output = train(tmp_path, "debug=fdr", *SMALL)
-    own = ("stylegan2: ", "multires: ", "ada_ch: ", "initialised from", "grid: ", "weights: ")
+    own = ("schedule=", "stylegan2: ", "multires: ", "ada_ch: ", "initialised from", "grid: ", "weights: ")
     assert [line for line in output.splitlines() if not line.startswith(own)] == []

@@ -35,7 +35,7 @@ def run(config: TrainConfig, run_dir: Path) -> Result:
     """Train what `config` says in `run_dir`, continuing what is there; start further local processes if asked to."""
     folder = RunDir(run_dir)
     check_devices(config.trainer)
-    if process_rank() == 0:
+    if process_rank() == 0 and config.schedule.name != "paper":
         log.info(
             "schedule=%s decides what the command line does not; schedule=paper is the paper's", config.schedule.name
         )
