@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -66,8 +67,8 @@ def measure(case: Case, precision: str, rounds: int, threads: int) -> Measuremen
     torch.set_num_threads(threads)
     ours, plain = build_step(case, precision), build_step(case, "plain")
     seconds: dict[str, list[float]] = {"ours": [], "plain": []}
-    for step in (plain, ours):
-        _timed(step, case, 0, steps=2)  # warm up
+    _timed(plain, case, 0, steps=2)  # warm up; ours counts its operations meanwhile
+    operations = count_operations(lambda: _timed(ours, case, 0))
     for position in range(rounds):
         for name, step in (("plain", plain), ("ours", ours)):
             seconds[name].append(_timed(step, case, position))
@@ -79,16 +80,19 @@ def measure(case: Case, precision: str, rounds: int, threads: int) -> Measuremen
         images_per_sec=images / statistics.median(seconds["ours"]),
         plain_peak_mib=peak_memory(case, "plain", threads),
         peak_mib=peak_memory(case, precision, threads),
-        operations_per_image=count_operations(lambda: _timed(ours, case, 0)) / images,
+        operations_per_image=operations / images,
         peak_operations_per_sec=peak_operations_per_sec(torch.bfloat16 if precision == "bf16-mixed" else torch.float32),
     )
 
 
-def build_step(case: Case, kind: str) -> Step:
-    """A function of a batch that trains: `kind` is `32`, `bf16-mixed` or `plain`."""
+def build_step(case: Case, kind: str, first_step: int = 0) -> Step:
+    """A function of a batch that trains, from `first_step` on: `kind` is `32`, `bf16-mixed` or `plain`."""
     stage = build_stage(case)
+    stage.clock.images = first_step * case.batch_size
     if kind == "plain":
-        return PlainStep(stage)
+        plain = PlainStep(stage)
+        plain.images = stage.clock.images
+        return plain
     average = EmaCallback(stage.options.ema_kimg)
 
     def step(batch: Batch) -> None:
@@ -136,14 +140,24 @@ def _timed(step: Step, case: Case, position: int, steps: int = STEPS) -> float:
 
 
 def peak_memory(case: Case, kind: str, threads: int) -> float:
-    """Peak resident memory in MiB of a fresh process that does 16 steps."""
+    """Peak resident memory in MiB of a fresh process that does two steps, the second with R1."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_peak, (case, kind, threads))
 
 
 def _peak(case: Case, kind: str, threads: int) -> float:
     torch.set_num_threads(threads)
-    _timed(build_step(case, kind), case, 0)
+    step = build_step(case, kind, first_step=STEPS - 2)
+    _timed(step, case, 0, steps=2)
+    return _high_water_mib()
+
+
+def _high_water_mib() -> float:
+    """Peak memory of this program alone: `ru_maxrss` starts at that of the process it was forked from."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = [one for one in status.read_text().splitlines() if one.startswith("VmHWM")]
+        return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
