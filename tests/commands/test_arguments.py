@@ -26,6 +26,11 @@ def test_types_and_defaults():
     assert parse(Options, ["source=x", "limit=null"], None) == Options("x")
 
 
+@pytest.mark.parametrize("text", ["b,c", "[b,c]", "[b, c]", "b,c,"])
+def test_lists_with_and_without_brackets(text):
+    assert parse(Options, ["source=x", f"names={text}"], None).names == ["b", "c"]
+
+
 @pytest.mark.parametrize("path", ["my photos, [2]=new.zip", "a=b", "Übung #3.zip", "{x}"])
 def test_any_file_name(path):
     assert parse(Options, [f"source={path}"], None).source == path

@@ -20,8 +20,8 @@ _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 def parse(kind: type[Options], arguments: Sequence[str], description: str | None) -> Options | None:
     """The options as a `kind`; None where `--help` was asked for, which is then printed.
 
-    Values are str, int, float, bool, `X | None` (written `null`) or list[str] (commas); paths get their `~`
-    expanded. Raises `UserError` naming the key, its value and the remedy.
+    Values are str, int, float, bool, `X | None` (written `null`) or list[str] (commas, with or without brackets);
+    paths get their `~` expanded. Raises `UserError` naming the key, its value and the remedy.
     """
     if "-h" in arguments or "--help" in arguments:
         print(usage(kind, description))
@@ -62,7 +62,8 @@ def _convert(key: str, text: str, hint: Any) -> Any:
             return None
         hint = next(choice for choice in get_args(hint) if choice is not type(None))
     if get_origin(hint) is list:
-        return [part for part in text.split(",") if part]
+        inside = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+        return [part.strip() for part in inside.split(",") if part.strip()]
     try:
         return _TRUTH[text.lower()] if hint is bool else hint(text)
     except (ValueError, KeyError) as error:
