@@ -1,0 +1,1 @@
+"""What runs have measured, gathered: tables, CSV files and figures for a paper."""
