@@ -1,28 +1,17 @@
 """Closed-form prices of a sub-generator [Anycost, Sec. 4.3]: multiply-adds in two conventions, parameters.
 
-Pure Python: a search prices millions of candidates. Only executed layers count, batch size 1.
+Pure Python: a search prices millions of candidates. Only executed layers count, batch size 1. Every price is a sum
+of one term per executed layer and one for everything else, so that `price_list.PriceList` can keep the terms.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from anycost.architecture import Architecture, ArchitectureSpace, num_points
+from anycost.architecture import Architecture, ArchitectureSpace
 
 
 @dataclass(frozen=True)
-class Price:
-    """The cost of one architecture. `executor` and `device` say what `latency_ms` was measured on."""
-
-    macs: int
-    macs_paper: int
-    parameters: int
-    latency_ms: float | None = None
-    executor: str | None = None
-    device: str | None = None
-
-
-@dataclass(frozen=True)
-class _Layer:
+class Layer:
     """One executed modulated convolution; `full_inputs` is its width in the shared weights."""
 
     kind: str  # "plain", "up" or "rgb"
@@ -36,15 +25,27 @@ class _Layer:
         return self.inputs * self.outputs * (1 if self.kind == "rgb" else 9)
 
 
-def price(
-    space: ArchitectureSpace, architecture: Architecture, latent_dim: int = 512, mapping_layers: int = 8
-) -> Price:
-    """All prices that need no measurement."""
-    return Price(
-        macs=macs(space, architecture, latent_dim, mapping_layers),
-        macs_paper=macs_paper(space, architecture, latent_dim, mapping_layers),
-        parameters=parameters(space, architecture, latent_dim, mapping_layers),
-    )
+def executed_layers(space: ArchitectureSpace, architecture: Architecture) -> Iterator[Layer]:
+    """The layers that run, from 4 px up."""
+    counts = architecture.channels
+    for level in range(architecture.resolution.bit_length() - 2):
+        yield from level_layers(space, level, counts[max(2 * level - 1, 0) : 2 * level + 2])
+
+
+def level_layers(space: ArchitectureSpace, level: int, counts: tuple[int, ...]) -> Iterator[Layer]:
+    """The layers at `4 << level` pixels: conv1 and toRGB at 4 px, else up-convolution, convolution and toRGB.
+
+    `counts` are the channels of what arrives and of each of the one or two styled convolutions.
+    """
+    resolution, first = 4 << level, max(2 * level - 1, 0)
+    full = space.full_channels[first : first + len(counts)]
+    for position in range(len(counts) - 1):
+        kind = "up" if level and position == 0 else "plain"
+        yield Layer(kind, counts[position], counts[position + 1], full[position], resolution)
+    yield Layer("rgb", counts[-1], 3, full[-1], resolution)
+
+
+# ---- true multiply-adds
 
 
 def macs(
@@ -55,12 +56,22 @@ def macs(
     An up-convolution counts at its input's resolution, where a transposed convolution works. The modulations
     count at full width, as in the shared generator; an extracted one saves a part of them (below 0.1 %).
     """
-    layers = list(_layers(space, architecture))
-    convolutions = sum(
-        layer.weights * (layer.resolution // 2 if layer.kind == "up" else layer.resolution) ** 2
-        for layer in layers
-    )
-    return convolutions + _linear(layers, latent_dim, mapping_layers)
+    layers = executed_layers(space, architecture)
+    return mapping_macs(latent_dim, mapping_layers) + sum(layer_macs(layer, latent_dim) for layer in layers)
+
+
+def mapping_macs(latent_dim: int, mapping_layers: int) -> int:
+    """Multiply-adds of the mapping network."""
+    return mapping_layers * latent_dim**2
+
+
+def layer_macs(layer: Layer, latent_dim: int) -> int:
+    """Multiply-adds of one convolution and of its modulation."""
+    side = layer.resolution // 2 if layer.kind == "up" else layer.resolution
+    return layer.weights * side**2 + latent_dim * layer.full_inputs
+
+
+# ---- the paper's multiply-adds
 
 
 def macs_paper(
@@ -70,58 +81,47 @@ def macs_paper(
 
     Up-convolutions count at their output's size; blurs and all element-wise products count: about 2 `macs`.
     """
-    layers = list(_layers(space, architecture))
-    convolutions = sum(layer.weights * (layer.resolution + (layer.kind == "up")) ** 2 for layer in layers)
-    blurs = sum(16 * layer.outputs * layer.resolution**2 for layer in layers if layer.kind == "up")
-    skips = sum(60 * layer.resolution**2 for layer in layers if layer.kind == "rgb" and layer.resolution > 4)
-    upsamplings = architecture.resolution.bit_length() - 3
-    return (
-        convolutions
-        + blurs
-        + skips
-        + _linear(layers, latent_dim, mapping_layers)
-        + _elementwise(layers, latent_dim, mapping_layers)
-        + 6 * upsamplings
-        + 5  # products of scalar sizes that torchprofile saw
-    )
+    layers = executed_layers(space, architecture)
+    fixed = mapping_macs_paper(latent_dim, mapping_layers)
+    return fixed + sum(layer_macs_paper(layer, latent_dim) for layer in layers)
+
+
+def mapping_macs_paper(latent_dim: int, mapping_layers: int) -> int:
+    """The mapping network with its normalisation and weight scaling, and 5 products of scalar sizes."""
+    scaling = latent_dim + mapping_layers * (latent_dim**2 + 2 * latent_dim)
+    return mapping_macs(latent_dim, mapping_layers) + scaling + 5
+
+
+def layer_macs_paper(layer: Layer, latent_dim: int) -> int:
+    """One convolution as torchprofile saw it: blur or skip, weight scaling, modulation, noise and gain included."""
+    area = layer.resolution**2
+    total = layer.weights * (layer.resolution + (layer.kind == "up")) ** 2
+    total += latent_dim * layer.full_inputs + (latent_dim + 1) * layer.full_inputs
+    if layer.kind == "rgb":
+        total += 2 * layer.weights  # scaled and modulated
+        return total + (60 * area + 6 if layer.resolution > 4 else 0)  # the skip's filter, and its scalar sizes
+    total += 3 * layer.weights  # scaled, modulated and demodulated
+    blur = 16 * layer.outputs * area if layer.kind == "up" else 0
+    return total + blur + area * (1 + layer.outputs)
+
+
+# ---- parameters
 
 
 def parameters(
     space: ArchitectureSpace, architecture: Architecture, latent_dim: int = 512, mapping_layers: int = 8
 ) -> int:
     """Trainable parameters of the extracted stand-alone generator: everything sliced to what is executed."""
-    mapping = mapping_layers * latent_dim * (latent_dim + 1)
-    constant = 16 * architecture.channels[0]
-    synthesis = sum(
-        layer.weights
-        + (latent_dim + 1) * layer.inputs  # modulation
-        + layer.outputs  # bias
-        + (layer.kind != "rgb")  # noise strength
-        for layer in _layers(space, architecture)
-    )
-    return mapping + constant + synthesis
+    layers = executed_layers(space, architecture)
+    fixed = mapping_parameters(latent_dim, mapping_layers) + 16 * architecture.channels[0]
+    return fixed + sum(layer_parameters(layer, latent_dim) for layer in layers)
 
 
-def _layers(space: ArchitectureSpace, architecture: Architecture) -> Iterator[_Layer]:
-    counts, full = architecture.channels, space.full_channels
-    for point in range(1, num_points(architecture.resolution)):
-        kind = "up" if point % 2 == 0 else "plain"
-        resolution = space.point_resolution(point)
-        yield _Layer(kind, counts[point - 1], counts[point], full[point - 1], resolution)
-        if kind == "plain":
-            yield _Layer("rgb", counts[point], 3, full[point], resolution)
+def mapping_parameters(latent_dim: int, mapping_layers: int) -> int:
+    """Parameters of the mapping network."""
+    return mapping_layers * latent_dim * (latent_dim + 1)
 
 
-def _linear(layers: list[_Layer], latent_dim: int, mapping_layers: int) -> int:
-    return mapping_layers * latent_dim**2 + latent_dim * sum(layer.full_inputs for layer in layers)
-
-
-def _elementwise(layers: list[_Layer], latent_dim: int, mapping_layers: int) -> int:
-    """Products that torchprofile counts: normalisation, weight scaling, modulation, noise, gains."""
-    total = latent_dim + mapping_layers * (latent_dim**2 + 2 * latent_dim)
-    for layer in layers:
-        scalings = 2 if layer.kind == "rgb" else 3  # scale, modulate and, but for RGB, demodulate
-        total += (latent_dim + 1) * layer.full_inputs + scalings * layer.weights
-        if layer.kind != "rgb":
-            total += layer.resolution**2 * (1 + layer.outputs)
-    return total
+def layer_parameters(layer: Layer, latent_dim: int) -> int:
+    """Weight, modulation, bias and, but for toRGB, the strength of the noise."""
+    return layer.weights + (latent_dim + 1) * layer.inputs + layer.outputs + (layer.kind != "rgb")
