@@ -39,7 +39,7 @@ def vgg_state() -> dict[str, torch.Tensor]:
 def test_lpips_loads_the_backbone_from_the_hub_cache(place: Callable, vgg_state: dict) -> None:
     place("anycost.networks.perceptual.VGG16", VGG16, vgg_state)
     distance = perceptual_distance("lpips")
-    loaded = distance.network.net.slice1[0].weight
+    loaded = distance.network.network.net.slice1[0].weight
     torch.testing.assert_close(loaded, vgg_state["features.0.weight"])
     x, y = images(32, 1), images(32, 2)
     reference = lpips.LPIPS(net="vgg", verbose=False)
@@ -107,3 +107,19 @@ def test_the_frozen_network_never_trains(stand_in: nn.Module) -> None:
     parent = nn.Sequential(PerceptualDistance(FeatureDistance(stand_in)))
     parent.train()
     assert not stand_in.training
+
+
+def test_features_kept_give_the_same_distance(stand_in: nn.Module) -> None:
+    distance = PerceptualDistance(FeatureDistance(stand_in))
+    x, y = images(32, 1) * 1.5, images(32, 2)
+    torch.testing.assert_close(distance.between(distance.features(x), distance.features(y)), distance(x, y))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:torchvision.*")
+def test_features_of_lpips_kept_give_the_same_distance(place: Callable, vgg_state: dict) -> None:
+    place("anycost.networks.perceptual.VGG16", VGG16, vgg_state)
+    distance = perceptual_distance("lpips")
+    x, y = images(300, 1), images(300, 2)
+    kept = distance.between(distance.features(x), distance.features(y))
+    torch.testing.assert_close(kept, distance(x, y))
+    assert (kept > 0).all()

@@ -52,6 +52,14 @@ class PerceptualDistance(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return self.network(self._prepared(x), self._prepared(y)).flatten()
 
+    def features(self, images: Tensor) -> list[Tensor]:
+        """What `between` compares, `[B, C, h, w]` per layer: kept where many images face the same ones."""
+        return self.network.unit_features(self._prepared(images))
+
+    def between(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        """`[B]`: of two lists of `features`, what `forward` says of their images."""
+        return self.network.between(first, second)
+
     def _prepared(self, images: Tensor) -> Tensor:
         images = images.clamp(-1, 1)
         side = images.shape[-1]
@@ -75,8 +83,15 @@ class FeatureDistance(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        pairs = zip(self.network.features(x), self.network.features(y), strict=True)
-        layers = [(_unit(first) - _unit(second)).square().sum(1).mean((1, 2)) for first, second in pairs]
+        return self.between(self.unit_features(x), self.unit_features(y))
+
+    def unit_features(self, images: Tensor) -> list[Tensor]:
+        """Features of every layer, of length 1 at every place."""
+        return [_unit(layer) for layer in self.network.features(images)]
+
+    def between(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        """`[B]` of two lists of `unit_features`."""
+        layers = [(a - b).square().sum(1).mean((1, 2)) for a, b in zip(first, second, strict=True)]
         return torch.stack(layers).mean(0) / 2
 
 
@@ -92,4 +107,26 @@ def _lpips_vgg() -> nn.Module:
         warnings.simplefilter("ignore")  # lpips calls torchvision by its old arguments
         import lpips
 
-        return lpips.LPIPS(net="vgg", verbose=False)
+        return LpipsDistance(lpips.LPIPS(net="vgg", verbose=False))
+
+
+class LpipsDistance(nn.Module):
+    """The published LPIPS network, its two halves apart: features, then the weighted distance between them."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.network(x, y)
+
+    def unit_features(self, images: Tensor) -> list[Tensor]:
+        """Features of every layer, of length 1 at every place (with LPIPS's own epsilon)."""
+        from lpips import normalize_tensor
+
+        return [normalize_tensor(layer) for layer in self.network.net(self.network.scaling_layer(images))]
+
+    def between(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        """`[B]` of two lists of `unit_features`: the learned weights of each layer, summed."""
+        layers = zip(self.network.lins, first, second, strict=True)
+        return torch.stack([lin((a - b).square()).mean((1, 2, 3)) for lin, a, b in layers]).sum(0)
