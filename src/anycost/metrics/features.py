@@ -1,11 +1,15 @@
-"""Feature extractors behind the distances between sets of images."""
+"""Feature extractors behind the distances between sets of images, and the precision they run in."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from anycost.errors import UserError
+from anycost.metrics.protocols import PYTORCH_299, TENSORFLOW_299
 from anycost.networks.published import INCEPTION
 from anycost.sampling import to_uint8
 
@@ -26,13 +30,28 @@ class FeatureExtractor(Protocol):
         """Images `[B, 3, r, r]` in [-1, 1] -> float32 `[B, dimension]`, without gradients."""
 
 
-def feature_extractor(name: str, device: torch.device | str = "cpu") -> FeatureExtractor:
-    """The extractor called `inception` or `embedded`.
+@contextmanager
+def full_precision(device_type: str = "cuda") -> Iterator[None]:
+    """Float32 that is float32: no autocast, and no TF32, which keeps 10 bits of the mantissa on a GPU."""
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = False
+    try:
+        with torch.autocast(device_type, enabled=False):
+            yield
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed
+
+
+def feature_extractor(name: str, device: torch.device | str = "cpu", resize: str = TENSORFLOW_299) -> FeatureExtractor:
+    """The extractor called `inception` or `embedded`; `resize` is a protocol's, for Inception.
 
     Raises `UserError` when Inception's weights can neither be found nor downloaded.
     """
     if name == "inception":
-        return InceptionFeatures(device)
+        return InceptionFeatures(device, resize)
     if name == "embedded":
         from anycost.networks.embedded import EmbeddedNetwork
 
@@ -41,24 +60,45 @@ def feature_extractor(name: str, device: torch.device | str = "cpu") -> FeatureE
 
 
 class InceptionFeatures:
-    """The 2048 pooled features of FID's Inception v3, as torch-fidelity computes them (TensorFlow's resize to 299)."""
+    """The 2048 pooled features of FID's Inception v3 (TensorFlow 2015, as torch-fidelity ported it).
+
+    Resized as TensorFlow 1 did from pixels as saved, or as PyTorch does from floats, as the official Anycost code.
+    """
 
     name = "inception"
-    identity = f"inception-{INCEPTION.sha256_prefix}"
     dimension = 2048
+    classes = 1008
 
-    def __init__(self, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, device: torch.device | str = "cpu", resize: str = TENSORFLOW_299, network: nn.Module | None = None
+    ) -> None:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-        self.network = FeatureExtractorInceptionV3(
+        network = network or FeatureExtractorInceptionV3(
             "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(INCEPTION.find())
-        ).to(device)
+        )
+        self.network: nn.Module = network.to(device)
+        self.body = nn.Sequential(*list(self.network.children())[:-1])  # all but the classifier
+        self.resize = resize
+        self.identity = f"inception-{INCEPTION.sha256_prefix}{'-pytorch' if resize == PYTORCH_299 else ''}"
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        device = next(self.network.parameters()).device
-        (features,) = self.network(to_uint8(images).to(device))
-        return features.float()
+        weight = next(self.network.parameters())
+        assert weight.dtype == torch.float32
+        with full_precision(weight.device.type):
+            if self.resize == TENSORFLOW_299:
+                (features,) = self.network(to_uint8(images).to(weight.device))
+                return features.float()
+            resized = F.interpolate(images.float().clamp(-1, 1).to(weight.device), size=(299, 299), mode="bilinear")
+            return self.body(resized).flatten(1)
+
+    @torch.no_grad()
+    def logits(self, features: Tensor) -> Tensor:
+        """The 1008 logits without bias of `[B, 2048]` features: what the inception score is defined on."""
+        weight = self.network.fc.weight
+        with full_precision(weight.device.type):
+            return features.to(weight) @ weight.T
 
 
 class PooledFeatures:
@@ -74,4 +114,5 @@ class PooledFeatures:
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         device = next(self.network.parameters()).device
-        return self.network.pooled(images.float().clamp(-1, 1).to(device)).float()
+        with full_precision(device.type):
+            return self.network.pooled(images.float().clamp(-1, 1).to(device)).float()

@@ -3,53 +3,10 @@
 Everything is float64: a covariance in float32 loses the digits that a small distance consists of.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-
-
-@dataclass
-class Moments:
-    """Count, mean `[D]` and centred scatter `[D, D]` of a stream of feature vectors."""
-
-    count: int
-    mean: Array
-    scatter: Array
-
-    @staticmethod
-    def empty(dimension: int) -> "Moments":
-        return Moments(0, np.zeros(dimension), np.zeros((dimension, dimension)))
-
-    @staticmethod
-    def of(features: NDArray) -> "Moments":
-        """Moments of `[N, D]` features of any float type."""
-        features = np.asarray(features, dtype=np.float64)
-        mean = features.mean(axis=0)
-        centred = features - mean
-        return Moments(len(features), mean, centred.T @ centred)
-
-    def merged(self, other: "Moments") -> "Moments":
-        """Moments of the union [Chan et al. 1979]: no subtraction of large sums, so no cancellation."""
-        count = self.count + other.count
-        if count == 0:
-            return self
-        gap = other.mean - self.mean
-        mean = self.mean + gap * (other.count / count)
-        scatter = self.scatter + other.scatter + np.outer(gap, gap) * (self.count * other.count / count)
-        return Moments(count, mean, scatter)
-
-    @property
-    def covariance(self) -> Array:
-        """Unbiased covariance `[D, D]`; needs two vectors."""
-        return self.scatter / (self.count - 1)
-
-    @property
-    def is_deficient(self) -> bool:
-        """Too few vectors for a covariance of full rank: Frechet distances are strongly biased upwards."""
-        return self.count <= len(self.mean)
+from anycost.metrics.states import Array, Moments
 
 
 def frechet_distance(real: Moments, fake: Moments) -> float:
