@@ -1,5 +1,6 @@
 """Checkpoints in training: `last.ckpt` always, the newest few and the best few by name of the image count."""
 
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -11,6 +12,8 @@ from anycost.checkpoints import LAST, capture, write
 from anycost.configuration.schema import CheckpointConfig
 from anycost.files import explained_errors
 from anycost.runs import RunDir, RunRecord
+
+log = logging.getLogger(__name__)
 
 
 class CheckpointCallback(pl.Callback):
@@ -54,6 +57,9 @@ class CheckpointCallback(pl.Callback):
         monitor = self.config.monitor or next(iter(measured), "")
         if monitor in measured:
             self.best[path.name] = measured[monitor]
+        elif measured:
+            log.warning("callbacks.checkpoint.monitor=%s was not measured, so no checkpoint counts as best; there are %s",
+                        monitor, ", ".join(measured))
         self.best = dict(sorted(self.best.items(), key=lambda item: item[1])[: self.config.keep_best])
 
     def _remove_old(self) -> None:

@@ -25,6 +25,8 @@ def begin(config: TrainConfig, stage: Stage, run: RunDir) -> dict[str, Any]:
     if found is not None:
         tensors, file = found
         log.info("initialised from %s: %s", file, stage.initialise(tensors))
+    elif getattr(stage, "teacher", None) is not None:
+        log.warning("stage.consistency.target=teacher with init_from=none: sub-generators imitate random weights")
     return {}
 
 

@@ -79,7 +79,7 @@ def local_processes(config: TrainerConfig, config_file: Path) -> Iterator[None]:
     if config.num_nodes > 1:
         raise UserError(
             f"trainer.num_nodes={config.num_nodes} needs a launcher that starts the processes of every node: "
-            "srun (see slurm/) or torchrun"
+            "srun or torchrun"
         )
     before = dict(os.environ)
     os.environ |= {
