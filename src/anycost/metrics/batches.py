@@ -1,6 +1,6 @@
 """One batch of images on its way through all measures: what several of them need is computed once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 import torch
@@ -20,26 +20,59 @@ def antialiased(images: Tensor, resolution: int) -> Tensor:
     return F.interpolate(images, size=(resolution, resolution), mode="bilinear", antialias=True)
 
 
+class Target:
+    """The full generator's images of one batch of seeds, and what measures made of them, for all architectures.
+
+    Args:
+        images: `[B, 3, R, R]` at the full generator's resolution.
+        resize: the filter that brings them to another one.
+    """
+
+    def __init__(self, images: Tensor, resize: Resize = antialiased) -> None:
+        self.images, self.resize = images, resize
+        self._resized = {images.shape[-1]: images}
+        self._computed: dict[Hashable, list[Tensor]] = {}
+
+    def at(self, resolution: int) -> Tensor:
+        """The images, brought to `resolution`."""
+        if resolution not in self._resized:
+            self._resized[resolution] = self.resize(self.images, resolution)
+        return self._resized[resolution]
+
+    def computed(
+        self, key: Hashable, compute: Callable[[], list[Tensor]], kept_bytes: int | None = None
+    ) -> list[Tensor]:
+        """What `compute` makes of the images, kept under `key`, unless it has more than `kept_bytes`."""
+        if key in self._computed:
+            return self._computed[key]
+        made = compute()
+        if kept_bytes is None or sum(tensor.nbytes for tensor in made) <= kept_bytes:
+            self._computed[key] = made
+        return made
+
+
 class Batch:
     """Images `[B, 3, r, r]`, uint8, or float in [-1, 1] nominally, of consecutive indices.
 
     Args:
         images: what is measured.
-        target: the full generator's images of the same latents and noise, at its own resolution.
+        target: the full generator's images of the same latents and noise, at its own resolution; as a `Target`,
+            architectures share what is computed of them.
         second: the other ends of the pairs of `path_length`, of which `images` are the first.
         label: names the architecture, or the folder, in errors.
-        resize: the filter that brings `target` to another resolution.
+        resize: the filter that brings a `target` given as images to another resolution.
     """
 
     def __init__(
         self,
         images: Tensor,
-        target: Tensor | None = None,
+        target: Target | Tensor | None = None,
         second: Tensor | None = None,
         label: str = "",
         resize: Resize = antialiased,
     ) -> None:
-        self.images, self.target, self.second, self.label, self.resize = images, target, second, label, resize
+        self.images, self.second, self.label = images, second, label
+        self.target = Target(target, resize) if isinstance(target, Tensor) else target
         self._features: dict[tuple[str, str], NDArray[np.float32]] = {}
         self._checked = False
 
@@ -49,7 +82,7 @@ class Batch:
     def check(self, index: int) -> None:
         """`UserError` where an image holds NaN or infinity; `index` is that of the first one."""
         if not self._checked:
-            for images in (self.images, self.target, self.second):
+            for images in (self.images, self.second, self.target.images if self.target else None):
                 if images is not None and images.is_floating_point():
                     self._refuse(images.flatten(1), index, "an image")
             self._checked = True
@@ -68,12 +101,6 @@ class Batch:
             self._refuse(features, index, f"the {extractor.name} features of an image")
             self._features[key] = features.cpu().numpy()
         return self._features[key]
-
-    def target_at(self, resolution: int) -> Tensor:
-        """The full generator's images, brought to `resolution`."""
-        assert self.target is not None
-        same = self.target.shape[-1] == resolution
-        return self.target if same else self.resize(self.target, resolution)
 
     def _refuse(self, rows: Tensor, index: int, what: str) -> None:
         finite = torch.isfinite(rows).all(1)

@@ -80,7 +80,7 @@ class Moments(State):
         return self.count <= len(self.mean)
 
     def arrays(self) -> Arrays:
-        return {"count": np.int64(self.count), "mean": self.mean, "scatter": self.scatter}
+        return {"count": np.array(self.count), "mean": self.mean, "scatter": self.scatter}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> "Moments":
@@ -203,7 +203,7 @@ class Agreements(State):
         return Agreements(self.count + other.count, self.agreed + other.agreed)
 
     def arrays(self) -> Arrays:
-        return {"count": np.int64(self.count), "agreed": self.agreed}
+        return {"count": np.array(self.count), "agreed": self.agreed}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> "Agreements":

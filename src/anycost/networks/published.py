@@ -21,7 +21,8 @@ class PublishedWeights:
     """One file that others publish.
 
     `offline_choice` is the option that does without it; `variable` is an environment variable that may name the
-    file, which is otherwise looked for in PyTorch's hub cache.
+    file, which is otherwise looked for in PyTorch's hub cache. Without a known hash (`sha256_prefix` empty) nothing is
+    downloaded: nobody could say whether it is the right file.
     """
 
     title: str
@@ -44,6 +45,8 @@ class PublishedWeights:
         if not path.is_file():
             if given:
                 raise UserError(f"{self.variable}={given} is not a file. {self._remedy(path)}")
+            if not self.sha256_prefix:
+                raise UserError(f"{self.title} is not at {path} and is not downloaded. {self._remedy(path)}")
             self._download(path)
         if not _sha256(path).startswith(self.sha256_prefix):
             raise UserError(f"{path} is damaged or another file: its sha256 does not fit. {self._remedy(path)}")
@@ -59,8 +62,9 @@ class PublishedWeights:
 
     def _remedy(self, path: Path) -> str:
         elsewhere = f" (or name it in ${self.variable})" if self.variable else ""
+        known = f"sha256 {self.sha256_prefix}..." if self.sha256_prefix else "its sha256 is not known"
         return (
-            f"Put {self.file} from {self.address} (sha256 {self.sha256_prefix}...) at {path}{elsewhere}, "
+            f"Put {self.file} from {self.address} ({known}) at {path}{elsewhere}, "
             f"or choose {self.offline_choice}: it needs no download, and its numbers carry another name"
         )
 
@@ -79,6 +83,13 @@ VGG16 = PublishedWeights(
     sha256_prefix="397923af",
     offline_choice="features=embedded (this one alone: stage.consistency.perceptual=embedded, "
     "metrics.perceptual=embedded)",
+)
+ATTRIBUTE_PREDICTOR = PublishedWeights(
+    title="Anycost's attribute predictor (a ResNet-50 on CelebA)",
+    address="https://hanlab18.mit.edu/projects/anycost-gan/files/attribute_predictor.pt",
+    sha256_prefix="",  # the host was gone before anybody noted it
+    offline_choice="attribute_consistency_embedded (for the embedded faces)",
+    variable="ANYCOST_ATTRIBUTE_PREDICTOR",
 )
 
 
