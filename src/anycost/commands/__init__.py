@@ -10,7 +10,10 @@ from anycost.errors import UserError
 VERBS = {
     "train": "train a generator, or continue its training: anycost train stage=ada_ch data=ffhq",
     "prepare": "pack pictures into one zip: anycost prepare source=photos output=photos.zip resolution=256",
+    "search": "find the best sub-generator within a budget: anycost search weights=RUN budget=18G",
     "benchmark": "measure the speed of this machine: anycost benchmark training",
+    "evaluate": "measure sub-generators or pictures: anycost evaluate weights=RUN metrics=fd5k_embedded",
+    "report": "tables and figures of what runs have measured: anycost report logs/train/runs/NAME",
     "options": "print the options of the configuration: anycost options stage",
 }
 

@@ -1,0 +1,81 @@
+"""The archive on disk: one line per evaluation, from which a killed search continues to the same archive.
+
+A search is deterministic, so it continues by running again from its beginning, with what the file holds in place of
+what would be computed again.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from anycost.architecture import Architecture
+from anycost.errors import UserError
+from anycost.files import atomic_write, explained_errors
+from anycost.search.archive import Archive, Distances, Evaluation
+
+
+def digest(identity: dict[str, Any]) -> str:
+    """8 hex digits that change with anything in `identity`."""
+    return hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=4).hexdigest()
+
+
+class Recording:
+    """`search.json` (everything that decides the values) and `archive.jsonl` (the values) of one folder.
+
+    Raises `UserError` where the folder holds another search.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+        self.folder, self.file = folder, folder / "archive.jsonl"
+        self._own(identity)
+        self._lines = self._whole_lines()
+        evaluations = [Evaluation.from_json(json.loads(line)) for line in self._lines]
+        self._known = {one.architecture.key: one.distance for one in evaluations}
+        self._replayed = 0
+
+    def __len__(self) -> int:
+        """Evaluations that were there at the start."""
+        return len(self._lines)
+
+    def distances(self, compute: Distances) -> Distances:
+        """`compute`, but for what the file already holds."""
+
+        def known_or_computed(architectures: Sequence[Architecture]) -> list[float]:
+            missing = [one for one in architectures if one.key not in self._known]
+            found = dict(zip([one.key for one in missing], compute(missing) if missing else [], strict=True))
+            return [found[one.key] if one.key in found else self._known[one.key] for one in architectures]
+
+        return known_or_computed
+
+    def add(self, archive: Archive, new: list[Evaluation]) -> None:
+        """Append what is new; called for every batch, in the order of the search."""
+        lines = [json.dumps(one.to_json()) for one in new]
+        stored = self._lines[self._replayed : self._replayed + len(lines)]
+        if lines[: len(stored)] != stored:
+            raise UserError(
+                f"{self.file} was written by a search that went another way (another version of anycost, or an "
+                f"edited file); remove the folder {self.folder} to search again"
+            )
+        self._replayed += len(lines)
+        with explained_errors(self.file), self.file.open("a", encoding="utf-8") as file:
+            file.write("".join(f"{line}\n" for line in lines[len(stored) :]))
+
+    def _own(self, identity: dict[str, Any]) -> None:
+        path = self.folder / "search.json"
+        if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(identity)):
+            raise UserError(f"output={self.folder} holds another search (see its search.json); choose another folder")
+        with atomic_write(path, "w") as file:
+            json.dump(identity, file, indent=2)
+
+    def _whole_lines(self) -> list[str]:
+        """The complete lines; what a kill tore off is cut from the file."""
+        if not self.file.is_file():
+            return []
+        content = self.file.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            with explained_errors(self.file), self.file.open("r+b") as file:
+                file.truncate(len(whole))
+        return whole.decode().splitlines()
