@@ -1,0 +1,214 @@
+"""From the options of `anycost evaluate` to a plan: mistakes get their message here, before anything is measured."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from anycost.architecture import Architecture, ArchitectureSpace
+from anycost.commands.arguments import parse
+from anycost.commands.evaluate import EvaluateConfig
+from anycost.configuration.composition import compose
+from anycost.configuration.convert import load_config
+from anycost.configuration.identity import safe_name
+from anycost.configuration.schema import DataConfig
+from anycost.data.opening import open_source
+from anycost.errors import UserError
+from anycost.evaluation.pictures import GivenPictures
+from anycost.evaluation.planning import Plan
+from anycost.evaluation.processes import PARENT, Team
+from anycost.evaluation.reference import Reference
+from anycost.evaluation.subjects import GeneratorSubject, PicturesSubject, Subject
+from anycost.interchange.locating import find_weights, open_generator, weights_identity
+from anycost.metrics.measures import build_measures
+from anycost.metrics.protocols import MetricProtocol
+from anycost.metrics.table import protocols
+from anycost.networks.generator import Generator
+
+_ATTEMPT = "ANYCOST_ATTEMPT"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is to be done, where the records lie, and the generator where there is one."""
+
+    plan: Plan
+    output: Path
+    generator: Generator | None
+
+
+def prepare(config: EvaluateConfig, data: Sequence[str], team: Team | None) -> Prepared:
+    """Open everything that `config` and the `data` arguments name; raises `UserError` for the first mistake."""
+    chosen = [replace(one, seed=config.seed) for one in protocols(config.metrics)]
+    device = choose_device(config, team)
+    set_threads(config)
+    subject: Subject
+    if config.images is not None:
+        pictures = GivenPictures(config.images)
+        subject, trained = PicturesSubject(pictures, device), None
+        generator, resolution = None, pictures.resolution
+        default = Path("logs", "evaluate", f"{safe_name(pictures.name)}-{subject.identity[:8]}")
+    else:
+        file = find_weights(config.weights or "")
+        trained = _trained_data(file)
+        subject = _generator_subject(config, file, device)
+        generator, resolution = subject.generator, subject.generator.space.resolution
+        default = file.parent / "evaluation"
+        if not file.with_name("config.yaml").is_file():
+            default = Path("logs", "evaluate", f"{safe_name(file.stem)}-{subject.identity[:8]}")
+    subject.check(chosen)
+    reference = _reference(config, chosen, data, trained, resolution, generator is not None, device)
+    measures = build_measures(chosen, device)
+    for measure in measures if reference else ():
+        if measure.needs_reals:
+            for architecture in subject.architectures.values():
+                reference.check(measure, architecture.resolution)  # type: ignore[union-attr]
+    plan = Plan(
+        subject, measures, reference, _data_identity(reference, trained), config.batch_size, config.shards,
+        _attempt(config, team),
+    )  # fmt: skip
+    return Prepared(plan, Path(config.output).expanduser() if config.output else default, generator)
+
+
+# ---- the machine
+
+
+def choose_device(config: EvaluateConfig, team: Team | None) -> torch.device:
+    """The CPU, or the GPU of this process: process r of a machine uses device r."""
+    count = torch.cuda.device_count()
+    if config.accelerator == "cpu" or (config.accelerator == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not count:
+        raise UserError("accelerator=gpu: torch finds no CUDA device on this machine; use accelerator=cpu")
+    needed = team.local_rank + 1 if team else config.devices
+    if needed > count:
+        raise UserError(
+            f"devices={needed}: this machine has {count} CUDA devices; lower it, or use accelerator=cpu"
+        )
+    return torch.device("cuda", team.local_rank if team else 0)
+
+
+def set_threads(config: EvaluateConfig) -> None:
+    """`threads`, or a fair share of the cores; $OMP_NUM_THREADS is respected."""
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    elif "OMP_NUM_THREADS" not in os.environ:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", config.devices))
+        torch.set_num_threads(max(cores // local, 1))
+
+
+def _attempt(config: EvaluateConfig, team: Team | None) -> str:
+    """Names an attempt that continues nothing; the same in all processes that this one starts."""
+    if config.resume == "auto":
+        return ""
+    if team and team.size > 1 and PARENT not in os.environ:
+        raise UserError(
+            "resume=never: processes of a launcher cannot agree on a new beginning; choose a new folder with output=DIR"
+        )
+    return os.environ.setdefault(_ATTEMPT, os.urandom(8).hex())
+
+
+# ---- the generator
+
+
+def _generator_subject(config: EvaluateConfig, file: Path, device: torch.device) -> GeneratorSubject:
+    generator, header = open_generator(file)
+    architectures = _architectures(generator.space, config.architectures)
+    images = int(header.card.get("images", 0))
+    return GeneratorSubject(generator.to(device), f"weights={file}", weights_identity(file), images, architectures)
+
+
+def _architectures(space: ArchitectureSpace, texts: Sequence[str]) -> dict[str, Architecture]:
+    """Every distinct architecture that the texts name, by label; labels that two of them share get the file's name."""
+    if list(texts) == ["auto"]:
+        texts = ["full", *(f"{ratio:g}" for ratio in reversed(space.ratios[:-1]) if _exists(space, ratio))]
+    found: dict[str, Architecture] = {}
+    for text in texts:
+        for label, one in space.parse_all(text).items():
+            if any(one.key == other.key for other in found.values()):
+                continue
+            found[f"{Path(text).stem}:{label}" if label in found else label] = one
+    if not found:
+        raise UserError("architectures=[] names none; use full, 0.5, 0.5@32, FILE.json, or leave it out")
+    return found
+
+
+def _exists(space: ArchitectureSpace, ratio: float) -> bool:
+    try:
+        space.uniform(ratio)
+    except UserError:  # no channel is left in a layer
+        return False
+    return True
+
+
+# ---- the data
+
+
+def _trained_data(weights: Path) -> DataConfig | None:
+    """What the run was trained on, where the weights lie in its folder."""
+    file = weights.with_name("config.yaml")
+    return load_config(file).data if file.is_file() else None
+
+
+def _reference(
+    config: EvaluateConfig,
+    chosen: Sequence[MetricProtocol],
+    arguments: Sequence[str],
+    trained: DataConfig | None,
+    resolution: int,
+    exact: bool,
+    device: torch.device,
+) -> Reference | None:
+    """The real images, where a protocol needs them; with `exact`, at the generator's resolution only."""
+    needing = [one.name for one in chosen if one.reals != "none"]
+    if not needing:
+        return None
+    data = _data_config(arguments, trained, resolution, needing[0], exact)
+    if exact and data.resolution != resolution:
+        raise UserError(
+            f"data.resolution={data.resolution} differs from the generator's {resolution} px; leave it out, or give "
+            f"data.resolution={resolution} (architectures such as full@{resolution // 2} are lower outputs)"
+        )
+    cache = config.cache or os.environ.get("ANYCOST_CACHE") or "~/.cache/anycost"
+    return Reference(open_source(data), data, Path(cache).expanduser(), device)
+
+
+def _data_config(
+    arguments: Sequence[str], trained: DataConfig | None, resolution: int, metric: str, exact: bool
+) -> DataConfig:
+    if any(one.startswith("data=") for one in arguments):
+        given = any(one.startswith("data.resolution=") for one in arguments)
+        is_power = resolution >= 8 and not resolution & (resolution - 1)
+        more = [] if given or not is_power else [f"data.resolution={resolution}"]
+        return compose(*arguments, *more).data
+    if trained is None:
+        where = "the weights lie in no run folder" if exact else "pictures do not say what they imitate"
+        raise UserError(
+            f"metrics={metric} needs real images and {where}: add data=NAME, for example data=faces, data=ffhq, or "
+            "data=folder data.path=FOLDER"
+        )
+    return _changed(trained, [one.removeprefix("data.") for one in arguments])
+
+
+def _changed(trained: DataConfig, changes: Sequence[str]) -> DataConfig:
+    """The data of the training with some values of its own replaced."""
+    if not changes:
+        return trained
+    try:
+        parsed = parse(DataConfig, ["name=unused", "resolution=8", *changes], None)
+    except UserError as error:
+        raise UserError(f"data.{error}") from None
+    return replace(trained, **{key: getattr(parsed, key) for key in (one.partition("=")[0] for one in changes)})
+
+
+def _data_identity(reference: Reference | None, trained: DataConfig | None) -> str:
+    """What records call the data: its fingerprint, as in training; with filter and padding where they are others."""
+    if reference is None:
+        return ""
+    config = reference.config
+    usual = (trained.filter, trained.padding) if trained else ("bilinear", "crop")
+    suffix = "" if (config.filter, config.padding) == usual else f"-{config.filter}-{config.padding}"
+    return reference.fingerprint + suffix

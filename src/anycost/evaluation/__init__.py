@@ -1,0 +1,1 @@
+"""Evaluation: any metric protocols of any sub-generators or pictures, streamed, resumable, by many processes."""

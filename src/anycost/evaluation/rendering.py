@@ -1,0 +1,114 @@
+"""Where the images of a pass come from: a generator, a folder of pictures, or the real data.
+
+Every source answers `batches(ranges)`: for each range of samples, one `Batch` per column of the pass.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from anycost.architecture import Architecture
+from anycost.configuration.schema import DataConfig
+from anycost.data.datasets import RealImages, Source, identity, open_pyramids
+from anycost.evaluation.pictures import GivenPictures
+from anycost.metrics.batches import Batch, Resize, Target, antialiased
+from anycost.metrics.features import full_precision
+from anycost.metrics.measure import Sampling
+from anycost.networks.generator import Generator
+from anycost.randomness import normal
+from anycost.sampling import seeded_latents, seeded_noise
+
+Range = tuple[int, int]
+
+
+@dataclass
+class Rendered:
+    """Images of `architectures` (by label), all of the same seeds: what they share is drawn and computed once a batch.
+
+    Shared are latents, styles, noise maps and, where `with_target`, the full generator's image. With
+    `sampling.pairs` a batch also has the images a little further (`epsilon`) on the way to another style in W.
+    `resize` is the filter that brings the full generator's image to another resolution.
+    """
+
+    generator: Generator
+    architectures: Mapping[str, Architecture]
+    sampling: Sampling
+    with_target: bool
+    epsilon: float = 0.0
+    resize: Resize = antialiased
+
+    def __post_init__(self) -> None:
+        self._full = self.generator.space.full()
+        self._highest = max(one.resolution for one in self.architectures.values())
+        self._mean = self.generator.mean_style() if self.sampling.truncation != 1 else None
+
+    def batches(self, ranges: Iterable[Range]) -> Iterator[Iterator[Batch]]:
+        """Samples `first` to `stop` at every architecture, in their order."""
+        for first, stop in ranges:
+            seeds = range(self.sampling.seed + first, self.sampling.seed + stop)
+            yield self._columns(seeds)
+
+    def _columns(self, seeds: Sequence[int]) -> Iterator[Batch]:
+        styles = self._styles(seeded_latents(self.generator, seeds))
+        further = self._further(styles, seeds) if self.sampling.pairs else None
+        highest = self._full.resolution if self.with_target else self._highest
+        noise = seeded_noise(self.generator, seeds, highest) if self.sampling.noise == "random" else "fixed"
+        target = Target(self._images(styles, self._full, noise), self.resize) if self.with_target else None
+        for label, architecture in self.architectures.items():
+            is_full = architecture.key == self._full.key
+            images = target.images if target and is_full else self._images(styles, architecture, noise)
+            second = None if further is None else self._images(further, architecture, noise)
+            yield Batch(images, target, second, label)
+
+    @torch.no_grad()
+    def _styles(self, latents: Tensor) -> Tensor:
+        with full_precision(latents.device.type):
+            return self.generator.styles(latents, truncation=self.sampling.truncation, truncation_mean=self._mean)
+
+    def _further(self, styles: Tensor, seeds: Sequence[int]) -> Tensor:
+        latents = normal(0, "sample-second-latent", seeds, (self.generator.latent_dim,))
+        return torch.lerp(styles, self._styles(latents.to(self.generator.constant)), self.epsilon)
+
+    @torch.no_grad()
+    def _images(self, styles: Tensor, architecture: Architecture, noise: str | list[Tensor]) -> Tensor:
+        resolution = architecture.resolution
+        with full_precision(styles.device.type):
+            return self.generator.synthesize(styles, architecture, noise, (resolution,))[resolution]
+
+
+@dataclass
+class Given:
+    """Pictures from elsewhere: one column."""
+
+    pictures: GivenPictures
+    device: torch.device
+
+    def batches(self, ranges: Iterable[Range]) -> Iterator[Iterator[Batch]]:
+        """Pictures `first` to `stop`."""
+        for first, stop in ranges:
+            yield iter([Batch(self.pictures.read(first, stop).to(self.device), label=str(self.pictures.path))])
+
+
+@dataclass
+class Reals:
+    """Real images at one resolution, unflipped, in the order of the source, filtered as in training: one column."""
+
+    source: Source
+    config: DataConfig
+    resolution: int
+    device: torch.device
+
+    def batches(self, ranges: Iterable[Range]) -> Iterator[Iterator[Batch]]:
+        """Real images `first` to `stop`, read ahead by `data.workers` processes."""
+        resolutions = sorted({self.resolution, self.config.resolution})
+        pyramids = open_pyramids(self.source, resolutions, self.config.filter, self.config.padding)
+        places = [list(range(*one)) for one in ranges]
+        loader = DataLoader(
+            RealImages(pyramids, self.resolution), batch_sampler=places,  # type: ignore[arg-type]
+            collate_fn=identity, num_workers=self.config.workers if len(places) > 1 else 0,
+        )  # fmt: skip
+        for images in loader:
+            yield iter([Batch(images.to(self.device), label="the real images")])
