@@ -16,7 +16,7 @@ PLAIN_COLUMNS = 6
 class GridCallback(pl.Callback):
     """Writes `kimg_<count>.png` to `folder` every `every_kimg` thousand images and at the end; 0 writes none.
 
-    `reals.png` shows the training images once. Loggers that take images get the grids too, as `samples`.
+    `reals.png` shows the training images once. Loggers that take images get the grids too, as `samples` and `reals`.
     """
 
     def __init__(self, config: GridConfig, folder: Path, every_kimg: float) -> None:
@@ -29,7 +29,9 @@ class GridCallback(pl.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         count = min(self.config.rows * PLAIN_COLUMNS, len(data.source))
         images = torch.cat(list(data.real_images(stage.space.resolution, count, count)))
-        save_png(draw_plain_grid(images, self.config.rows), reals)
+        picture = draw_plain_grid(images, self.config.rows)
+        save_png(picture, reals)
+        _log(trainer, picture, stage.clock.images, "reals")
 
     def on_train_batch_end(self, trainer: pl.Trainer, stage: Any, *unused: Any) -> None:
         if self.every_kimg and stage.clock.crossed(self.every_kimg):
@@ -59,7 +61,7 @@ class GridCallback(pl.Callback):
         _log(trainer, picture, stage.clock.images)
 
 
-def _log(trainer: pl.Trainer, picture: Image.Image, images: int) -> None:
+def _log(trainer: pl.Trainer, picture: Image.Image, images: int, key: str = "samples") -> None:
     for logger in trainer.loggers:
         if hasattr(logger, "log_image"):
-            logger.log_image("samples", [picture], step=images)
+            logger.log_image(key, [picture], step=images)

@@ -5,12 +5,14 @@ Everything behind the first `=` is the value, so any file name can be typed as i
 
 import types
 from collections.abc import Sequence
+from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import Field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from anycost.configuration.schema import MISSING, check_choices
+from anycost.configuration.choices import check_choices
+from anycost.configuration.schema import MISSING
 from anycost.errors import UserError
 
 Options = TypeVar("Options")
@@ -47,7 +49,7 @@ def usage(kind: Any, description: str | None) -> str:
     """The description and one line per option: name, default, meaning."""
     lines = [(description or "").strip(), "", "options:"]
     for spec in fields(kind):
-        shown = spec.default
+        shown = spec.default if spec.default_factory is NO_DEFAULT else f"[{','.join(spec.default_factory())}]"
         value = "..." if shown == MISSING else "null" if shown is None else str(shown)
         choices = spec.metadata.get("choices")
         more = f" ({', '.join(choices)})" if choices else ""

@@ -2,7 +2,8 @@
 
 from dataclasses import fields
 
-from anycost.configuration.schema import MultiresConfig, PipelineConfig, StageConfig, TrainConfig, check_choices
+from anycost.configuration.choices import check_choices
+from anycost.configuration.schema import MultiresConfig, PipelineConfig, StageConfig, TrainConfig
 from anycost.errors import UserError
 
 GROUP = 4  # images of one minibatch-std group of the discriminator

@@ -4,10 +4,8 @@ OmegaConf rejects `Literal`, so choices are `str` with `choices` metadata, check
 what has no sensible default. Values here are the defaults of the paper; `conf/` holds only what differs.
 """
 
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any
-
-from anycost.errors import UserError
 
 MISSING: Any = "???"
 
@@ -46,9 +44,7 @@ class DataConfig:
     padding: str = option("crop", "what happens to pictures that are not square", ("crop", "letterbox", "error"))
     filter: str = option("bilinear", "resize filter of the pyramid (antialiased)", ("bilinear", "lanczos", "box"))
     mirror: bool = option(True, "flip every second image, the same over the pyramid")
-    size: int | None = option(
-        None, "use only the first `size` images (faces: how many exist; default 70000)", at_least=1
-    )
+    size: int | None = option(None, "use only the first `size` images (faces: all, 70000 by default)", at_least=1)
     batch_size: int = option(32, "global batch of one step, a multiple of 4", at_least=4)
     workers: int = option(0, "loader processes per rank", at_least=0, identity=False)
     cache: bool = option(False, "keep decoded images in memory after their first use", identity=False)
@@ -151,8 +147,7 @@ class ConsistencyConfig:
         ("pyramid", "align_corners"),
     )
     perceptual: str = option(
-        "lpips", "perceptual distance: LPIPS-VGG, the embedded network's, or none",
-        ("lpips", "embedded", "none"),
+        "lpips", "perceptual distance: LPIPS-VGG, the embedded network's, or none", ("lpips", "embedded", "none")
     )
 
 
@@ -239,16 +234,13 @@ class TrainerConfig:
     devices: int = option(1, "processes per node", at_least=1, identity=False)
     num_nodes: int = option(1, "machines", at_least=1, identity=False)
     precision: str = option(
-        "auto", "auto takes bf16-mixed where the machine has it in hardware",
-        ("auto", "32", "bf16-mixed", "64"),
+        "auto", "auto takes bf16-mixed where the machine has it in hardware", ("auto", "32", "bf16-mixed", "64")
     )
     threads: int | None = option(
-        None, "CPU threads of each process; default: the cores divided by the processes", at_least=1,
-        identity=False,
+        None, "CPU threads of each process; default: the cores divided by the processes", at_least=1, identity=False
     )
     micro_batch: int | None = option(
-        None, "images per process and backward pass, a multiple of 4; default: all", at_least=4,
-        identity=False,
+        None, "images per process and backward pass, a multiple of 4; default: all", at_least=4, identity=False
     )
     max_minutes: float | None = option(None, "finish after this time with what there is", at_least=0, identity=False)
     compile: bool = option(False, "torch.compile the networks")
@@ -292,12 +284,33 @@ class GridConfig:
 
 
 @dataclass
+class SearchConfig:
+    """Short searches in training: how good the best sub-generator within a budget is by now (stage ada_ch)."""
+
+    every_kimg: float | None = option(
+        None,
+        "thousands of images between searches and one at the end, 0 makes none; default: at the end, where "
+        "metrics.names has consistency",
+        at_least=0,
+    )
+    evaluations: int = option(
+        25, "architectures judged for each budget beside the uniform ones (stage.mode=uniform judges these alone)",
+        at_least=0,
+    )
+    latents: int = option(64, "pictures of each architecture, compared by metrics.perceptual", at_least=1)
+    budgets: list[str] = option(
+        ["pareto"], "multiply-adds: 18G or 18Gmac_paper, 8.4Gmac; pareto is four between the cheapest and the full"
+    )
+
+
+@dataclass
 class CallbacksConfig:
     """What happens beside the training."""
 
     ema: EmaConfig = option(EmaConfig, "averaged generator")
     checkpoint: CheckpointConfig = option(CheckpointConfig, "checkpoints")
     grid: GridConfig = option(GridConfig, "sample grid")
+    search: SearchConfig = option(SearchConfig, "short searches in training")
     throughput: bool = option(True, "log timing/sec_per_kimg and memory")
     nan_guard: bool = option(True, "stop at the first loss that is not finite")
     progress: str = option(
@@ -383,16 +396,3 @@ STAGES: dict[str, type] = {
     "attributes": AttributesConfig,
     "pipeline": PipelineConfig,
 }
-
-
-def check_choices(config: Any, prefix: str = "") -> None:
-    """Raise `UserError` for the first field of the dataclass tree that breaks its `choices` or `at_least`."""
-    for spec in fields(config):
-        value, key = getattr(config, spec.name), f"{prefix}{spec.name}"
-        choices, at_least = spec.metadata.get("choices"), spec.metadata.get("at_least")
-        if is_dataclass(value):
-            check_choices(value, f"{key}.")
-        elif choices and value not in choices:
-            raise UserError(f"{key}={value} is not one of {', '.join(choices)}")
-        elif at_least is not None and value is not None and value < at_least:
-            raise UserError(f"{key}={value} must be at least {at_least:g}")

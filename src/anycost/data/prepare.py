@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from anycost.configuration.schema import MISSING, check_choices, option
+from anycost.configuration.choices import check_choices
+from anycost.configuration.schema import MISSING, option
 from anycost.data.convert import Conversion, Outcome, convert_all
 from anycost.data.geometry import check_resolution
 from anycost.data.growing_zip import GrowingZip

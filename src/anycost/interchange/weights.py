@@ -1,6 +1,8 @@
 """The project's own weights format: safetensors with a JSON header (space, what is inside, training card, licence)."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,21 +50,36 @@ def write_weights(path: Path | str, tensors: dict[str, Tensor], header: Header) 
 
 def read_weights(path: Path | str) -> tuple[dict[str, Tensor], Header]:
     """Tensors and header of a file written by `write_weights`; anything else is a `UserError` that says why."""
+    with _opened(path) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+        return tensors, _header(Path(path), file.metadata() or {})
+
+
+def read_header(path: Path | str) -> Header:
+    """The header alone, without reading the tensors; the same errors as `read_weights`."""
+    with _opened(path) as file:
+        return _header(Path(path), file.metadata() or {})
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[Any]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"weights file {path} does not exist")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+            yield file
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is not a whole safetensors file: {error}") from error
+
+
+def _header(path: Path, metadata: dict[str, str]) -> Header:
     if _KEY not in metadata:
         raise UserError(f"{path} is a safetensors file of another program: it has no {_KEY!r} header")
     entries = json.loads(metadata[_KEY])
     if entries.get("format") != FORMAT:
         raise UserError(f"{path} has format {entries.get('format')}; this version of anycost reads format {FORMAT}")
-    return tensors, Header(**entries)
+    return Header(**entries)
 
 
 def build_generator(tensors: dict[str, Tensor], header: Header) -> Generator:

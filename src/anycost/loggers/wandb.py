@@ -76,6 +76,21 @@ class ImagesWandbLogger(WandbLogger):
             self.experiment.log({"images": step, "kimg": step / 1000, **metrics}, step=step)
 
     @rank_zero_only
+    def log_lines(
+        self, key: str, columns: list[str], rows: list[list[Any]], x: str, y: str, series: str, step: int
+    ) -> None:
+        """A chart of lines `y` over `x`, one per value of the column `series`; its data is the table `<key>_table`."""
+        import wandb
+
+        table = wandb.Table(columns=columns, data=rows)
+        self.log_metrics({key: wandb.plot.line(table, x, y, stroke=series, title=key.rpartition("/")[2])}, step)
+
+    @rank_zero_only
+    def summarise(self, values: Mapping[str, Any]) -> None:
+        """Set entries of the run's summary, which the table of runs shows; nested ones as `best.kimg`."""
+        self.experiment.summary.update(dict(values))
+
+    @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any, **__: Any) -> None:
         """The resolved configuration was given when the run started."""
 

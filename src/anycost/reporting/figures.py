@@ -3,20 +3,22 @@
 Every function returns a matplotlib `Figure`; `style.write_figure` writes it as PNG and PDF.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anycost.reporting.labels import along, place_labels
 from anycost.reporting.points import Cost, CostPoint, front, with_cost
 from anycost.reporting.style import (
-    COLOURS,
+    DOUBLE,
+    DPI,
     INK,
-    MARKERS,
     PALE,
     SINGLE,
     legend_above,
     log_axis,
     new_figure,
+    style_of,
     styled,
     wrapped,
 )
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Label: TypeAlias = tuple[float, float, str, str]
+"""Where a direct label belongs (x, y), its text and colour."""
 COST_LABELS: dict[Cost, str] = {
     "macs_paper": "multiply-adds, paper's convention ({})",
     "macs": "multiply-adds ({})",
@@ -55,7 +59,7 @@ def draw_front(
     figure = new_figure(SINGLE, 2.7)
     axes = figure.add_subplot()
     pairs = with_cost([*points, *uniform], x)
-    unit, name = cost_unit(x, [cost for cost, _ in pairs])
+    unit, _ = cost_unit(x, [cost for cost, _ in pairs])
     best = [(point.cost(x) / unit, point.value) for point in front([*points, *uniform], x)]
     axes.plot(
         [cost / unit for cost, _ in pairs], [point.value for _, point in pairs],
@@ -74,13 +78,113 @@ def draw_front(
             [one[0] for one in chosen], [one[1] for one in chosen], linestyle="none", marker="o", markersize=6.5,
             markerfacecolor="none", markeredgecolor=INK, markeredgewidth=0.8, zorder=5, label="at a budget",
         )  # fmt: skip
-    log_axis(axes, "x", [cost / unit for cost, _ in pairs])
-    _from_zero(axes, [point.value for _, point in pairs])
-    axes.set_xlabel(COST_LABELS[x].format(name if x != "latency_ms" else f", {device}" if device else ""))
-    axes.set_ylabel(wrapped(protocol))
+    _finish_cost_axes(axes, pairs, x, protocol, device)
     legend_above(figure, axes)
     place_labels(axes, [*chosen, *labelled], along(best, steps=True))
     return figure
+
+
+@styled
+def draw_quality(
+    groups: Mapping[str, Sequence[CostPoint]],
+    x: Cost = "macs_paper",
+    *,
+    protocol: str,
+    from_zero: bool = True,
+    device: str = "",
+) -> "Figure":
+    """A measured value against cost: one line per resolution, and per group of runs where there are several.
+
+    One group: colours are resolutions, and every point has its label. Several: colours are groups, markers
+    resolutions. Standard deviations over seeds are error bars.
+    """
+    figure = new_figure(SINGLE, 2.5)
+    axes = figure.add_subplot()
+    points = [point for own in groups.values() for point in own]
+    pairs = with_cost(points, x)
+    unit, _ = cost_unit(x, [cost for cost, _ in pairs])
+    labelled: list[Label] = []
+    if len(groups) == 1:
+        labelled = _plot_by_resolution(axes, points, x, unit, "{} px")
+    else:
+        _plot_by_group(axes, groups, x, unit)
+    _finish_cost_axes(axes, pairs, x, protocol, device, from_zero)
+    legend_above(figure, axes, columns=4 if len(groups) == 1 else 2)
+    lines = [
+        point
+        for resolution in {one.resolution for one in points}
+        for point in along([(cost / unit, one.value) for cost, one in pairs if one.resolution == resolution])
+    ]
+    place_labels(axes, labelled, lines)
+    return figure
+
+
+@styled
+def draw_curves(
+    curves: Mapping[str, Sequence[tuple[float, float, float]]], *, protocol: str, log: bool = False
+) -> "Figure":
+    """`{label: [(kimg, value, standard deviation), ...]}`: a value over thousands of training images.
+
+    A band of one standard deviation shows where there are several seeds.
+    """
+    figure = new_figure(SINGLE, 2.4)
+    axes = figure.add_subplot()
+    for position, (label, curve) in enumerate(curves.items()):
+        kimg, values, errors = zip(*curve, strict=True)
+        style = style_of(position)
+        few = len(curve) <= 40
+        axes.plot(kimg, values, label=label, **(style if few else {"color": style["color"]}), markersize=2.6)
+        if any(errors):
+            below, above = zip(*((value - error, value + error) for _, value, error in curve), strict=True)
+            axes.fill_between(kimg, below, above, color=style["color"], alpha=0.18, linewidth=0)
+    values = [value for curve in curves.values() for _, value, _ in curve]
+    if log and min(values) > 0:
+        log_axis(axes, "y", values)
+    else:
+        _from_zero(axes, values)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("training images (thousands)")
+    axes.set_ylabel(wrapped(protocol))
+    legend_above(figure, axes, columns=4 if max(map(len, curves)) < 12 else 2)
+    return figure
+
+
+@styled
+def draw_pictures(pictures: Mapping[str, Path]) -> "Figure":
+    """`{title: PNG file}` side by side in one height, each under its title."""
+    from PIL import Image
+
+    images = {title: Image.open(path).convert("RGB") for title, path in pictures.items()}
+    ratios = [image.width / image.height for image in images.values()]
+    gaps = 0.08 * (len(images) - 1)
+    width = SINGLE if len(images) == 1 else DOUBLE
+    height = (width - gaps) / sum(ratios)
+    figure = new_figure(width, height + 0.2)
+    figure.set_layout_engine("none")
+    left = 0.0
+    for (title, image), ratio in zip(images.items(), ratios, strict=True):
+        own = height * ratio
+        axes = figure.add_axes((left / width, 0, own / width, height / (height + 0.2)))
+        axes.imshow(image, interpolation="lanczos" if image.height > height * DPI else "nearest")
+        axes.set_axis_off()
+        axes.set_title(title, pad=3, fontsize=7)
+        left += own + 0.08
+    return figure
+
+
+def _finish_cost_axes(
+    axes: "Axes",
+    pairs: Sequence[tuple[float, CostPoint]],
+    x: Cost,
+    protocol: str,
+    device: str,
+    from_zero: bool = True,
+) -> None:
+    unit, name = cost_unit(x, [cost for cost, _ in pairs])
+    log_axis(axes, "x", [cost / unit for cost, _ in pairs])
+    _from_zero(axes, [value for _, one in pairs for value in (one.value - one.error, one.value + one.error)], from_zero)
+    axes.set_xlabel(COST_LABELS[x].format(name if x != "latency_ms" else f", {device}" if device else ""))
+    axes.set_ylabel(wrapped(protocol))
 
 
 def cost_unit(x: Cost, costs: Sequence[float]) -> tuple[float, str]:
@@ -91,29 +195,47 @@ def cost_unit(x: Cost, costs: Sequence[float]) -> tuple[float, str]:
 
 
 def _plot_by_resolution(
-    axes: "Axes", points: Sequence[CostPoint], x: Cost, unit: float
-) -> list[tuple[float, float, str, str]]:
+    axes: "Axes", points: Sequence[CostPoint], x: Cost, unit: float, name: str = "uniform {} px"
+) -> list[Label]:
     """A thin line and a marker per resolution, highest first; returns the labels that the points want."""
     labelled = []
     for position, resolution in enumerate(sorted({point.resolution for point in points}, reverse=True)):
-        own = [
-            (cost / unit, point.value, point.label)
-            for cost, point in with_cost([one for one in points if one.resolution == resolution], x)
-        ]
+        own = with_cost([one for one in points if one.resolution == resolution], x)
         if not own:
             continue
-        colour = COLOURS[position % len(COLOURS)]
-        axes.plot(
-            [one[0] for one in own], [one[1] for one in own], color=colour, linewidth=0.7, linestyle=(0, (4, 2)),
-            marker=MARKERS[position % len(MARKERS)], zorder=4,
-            label=f"uniform {resolution} px" if resolution else "uniform",
-        )  # fmt: skip
-        labelled += [(cost, value, label.partition("@")[0], colour) for cost, value, label in own]
+        style = style_of(position)
+        _plot_line(axes, own, unit, label=name.format(resolution) if resolution else "uniform", **style)
+        labelled += [(cost / unit, point.value, point.label.partition("@")[0], style["color"]) for cost, point in own]
     return list(dict.fromkeys(labelled))
 
 
-def _from_zero(axes: "Axes", values: Sequence[float]) -> None:
+def _plot_by_group(axes: "Axes", groups: Mapping[str, Sequence[CostPoint]], x: Cost, unit: float) -> None:
+    """Colour by group, marker by resolution; the legend names both."""
+    resolutions = sorted({point.resolution for points in groups.values() for point in points}, reverse=True)
+    for colour, (name, points) in enumerate(groups.items()):
+        axes.plot([], [], color=style_of(colour)["color"], label=name)
+        for position, resolution in enumerate(resolutions):
+            own = with_cost([point for point in points if point.resolution == resolution], x)
+            if own:
+                _plot_line(
+                    axes, own, unit, label=None, color=style_of(colour)["color"], marker=style_of(position)["marker"]
+                )
+    for position, resolution in enumerate(resolutions):
+        axes.plot(
+            [], [], linestyle="none", color=INK, marker=style_of(position)["marker"], label=f"{resolution} px"
+        )  # fmt: skip
+
+
+def _plot_line(axes: "Axes", own: Sequence[tuple[float, CostPoint]], unit: float, **style: Any) -> None:
+    errors = [point.error for _, point in own]
+    axes.errorbar(
+        [cost / unit for cost, _ in own], [point.value for _, point in own], yerr=errors if any(errors) else None,
+        linewidth=0.7, linestyle=(0, (4, 2)), elinewidth=0.7, capsize=1.5, zorder=4, **style,
+    )  # fmt: skip
+
+
+def _from_zero(axes: "Axes", values: Sequence[float], wanted: bool = True) -> None:
     """Distances begin at 0 where that wastes less than half of the page."""
     low, high = min(values), max(values)
     margin = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
-    axes.set_ylim(-0.02 * high if 0 <= low < 0.5 * high else low - margin, high + margin)
+    axes.set_ylim(-0.03 * high if wanted and 0 <= low < 0.5 * high else low - margin, high + margin)

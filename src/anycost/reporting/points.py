@@ -18,6 +18,7 @@ class CostPoint:
         latency_ms: milliseconds for one image, where they are known.
         label: short name (`0.5@32`, `full`, or a budget).
         resolution: output resolution in pixels; 0 where it does not matter.
+        error: standard deviation of the value over seeds, 0 for a single one.
     """
 
     value: float
@@ -26,6 +27,7 @@ class CostPoint:
     latency_ms: float | None = None
     label: str = ""
     resolution: int = 0
+    error: float = 0.0
 
     def cost(self, x: Cost) -> float | None:
         """The cost of this kind; None where it was not measured."""

@@ -5,16 +5,18 @@ matplotlib is imported when a figure is drawn, and its global state (pyplot, rcP
 
 from collections.abc import Callable, Sequence
 from functools import wraps
+from io import BytesIO
 from math import log10
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from anycost.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 SINGLE, DOUBLE = 3.4, 7.0
 """Widths in inches: one column of a two-column paper, and both."""
@@ -98,16 +100,33 @@ def legend_above(figure: "Figure", axes: "Axes | None" = None, columns: int = 4)
         legend.remove()
 
 
-@styled
 def write_figure(figure: "Figure", stem: Path) -> list[Path]:
     """Write `stem`.png (300 dpi) and `stem`.pdf (vector), whole or not at all; equal data give equal bytes."""
-    paths = []
-    for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
-        path = stem.with_name(stem.name + suffix)  # with_suffix would cut `kimg_12.5`
-        with atomic_write(path) as file:
-            figure.savefig(file, format=suffix[1:], metadata=metadata)
-        paths.append(path)
-    return paths
+    png, pdf = (stem.with_name(stem.name + suffix) for suffix in (".png", ".pdf"))  # with_suffix would cut `kimg_12.5`
+    write_png(figure, png)
+    with atomic_write(pdf) as file:
+        _save(figure, file, "pdf")
+    return [png, pdf]
+
+
+def write_png(figure: "Figure", path: Path) -> None:
+    """Write the picture alone."""
+    with atomic_write(path) as file:
+        _save(figure, file, "png")
+
+
+def as_picture(figure: "Figure") -> "Image":
+    """The PNG in memory, for loggers."""
+    from PIL import Image
+
+    buffer = BytesIO()
+    _save(figure, buffer, "png")
+    return Image.open(buffer).convert("RGB")
+
+
+@styled
+def _save(figure: "Figure", file: IO[bytes], format: str) -> None:
+    figure.savefig(file, format=format, metadata={"png": {"Software": None}, "pdf": {"CreationDate": None}}[format])
 
 
 def style_of(position: int) -> dict[str, Any]:

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from anycost.callbacks.checkpoint import CheckpointCallback
+from anycost.callbacks.dashboard import DashboardCallback
 from anycost.callbacks.ema import EmaCallback
 from anycost.callbacks.ending import EndCallback
 from anycost.callbacks.grid import GridCallback
 from anycost.callbacks.metrics import MetricsCallback
 from anycost.callbacks.progress import ProgressCallback
+from anycost.callbacks.search import SearchCallback
 from anycost.callbacks.throughput import ThroughputCallback
 from anycost.callbacks.values import ValuesCallback
-from anycost.configuration.schema import TrainConfig
+from anycost.configuration.schema import AdaChConfig, TrainConfig
 from anycost.loggers.building import build_loggers, continue_from
 from anycost.runs import RunDir, RunRecord
 from anycost.stages.base import AdversarialStage
@@ -50,7 +52,18 @@ def _pictures_and_metrics(
     callbacks: list[pl.Callback] = [GridCallback(grid, run.grids, every)]
     if metrics.names:
         callbacks.append(MetricsCallback(metrics, run.path / "metrics.jsonl", Path(config.paths.cache)))
-    return callbacks
+    callbacks += _search(config, stage, run)
+    return [*callbacks, DashboardCallback(run.path / "metrics.jsonl", metrics.architectures)]
+
+
+def _search(config: TrainConfig, stage: AdversarialStage, run: RunDir) -> list[pl.Callback]:
+    """By default at the end, where the network that judges is at hand because consistency is measured with it."""
+    options, trained = config.callbacks.search, stage.options
+    measured = any("consistency" in name for name in config.metrics.names)
+    wanted = measured if options.every_kimg is None else options.every_kimg > 0
+    if not wanted or not isinstance(trained, AdaChConfig):
+        return []
+    return [SearchCallback(options, run.path / "search", trained.mode, config.metrics.perceptual)]
 
 
 def prepared_loggers(config: TrainConfig, run: RunDir, images: int) -> list[pl.loggers.Logger]:

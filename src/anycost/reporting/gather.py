@@ -1,0 +1,176 @@
+"""What one folder holds: measurements, searches, logged values, the newest grid, and how its run was configured.
+
+A folder is a run, a stage of a pipeline, a place of `anycost evaluate` or of `anycost search`; folders of such folders
+(pipelines, multiruns) are walked through.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from anycost.errors import UserError
+from anycost.interchange.locating import WEIGHTS, weights_identity
+from anycost.loggers.table import Row, read_rows
+from anycost.metrics.records import Measurement, read_measurements
+from anycost.pricing.price_list import PriceList
+from anycost.reporting.models import price_list
+from anycost.reporting.searches import RESULT, SearchView, read_front, read_search
+
+_STAGES = ("stylegan2", "multires", "ada_ch")
+_DEPTH = 4
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """Everything found in one folder.
+
+    Args:
+        name: the folder as the user would recognise it: with its parents up to the one that was named.
+        config: the resolved configuration, empty where the folder is no run's.
+        record: run.json: stage, data, state, images.
+        measurements: of training, oldest first, then of `anycost evaluate`.
+        rows: metrics.csv.
+        grid: the newest sample grid; `reals` the training images.
+        weights: identity of the weights file, empty where there is none.
+        prices: of this generator's architectures, where it is known.
+    """
+
+    name: str
+    folder: Path
+    config: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
+    measurements: Sequence[Measurement] = ()
+    searches: Sequence[SearchView] = ()
+    rows: Sequence[Row] = ()
+    grid: Path | None = None
+    weights: str = ""
+    prices: PriceList | None = None
+
+    @property
+    def stage(self) -> str:
+        return self.record.get("stage", "")
+
+    @property
+    def kimg(self) -> float:
+        return self.record.get("images", 0) / 1000
+
+    @property
+    def seed(self) -> int | None:
+        return self.config.get("seed")
+
+
+def gather(paths: Sequence[str]) -> list[RunResults]:
+    """The results of all folders that `paths` name, in their order; raises `UserError` where nothing is to report."""
+    if not paths:
+        raise UserError("anycost report needs the folder of a run, for example anycost report logs/train/runs/NAME")
+    found: dict[Path, RunResults] = {}
+    for text in paths:
+        root = _existing(text)
+        for folder in _walk(root):
+            name = "/".join([root.name, *folder.relative_to(root).parts])
+            found.setdefault(folder, _read(folder, name))
+    if not any(run.measurements or run.searches for run in found.values()):
+        raise UserError(f"nothing has been measured in {', '.join(paths)} yet; {_remedy(found, paths[0])}")
+    return _distinct(list(found.values()))
+
+
+def _existing(text: str) -> Path:
+    path = Path(text).expanduser()
+    if path.is_file():
+        raise UserError(f"{text} is a file; give the folder of a run: {path.parent}")
+    if not path.exists():
+        raise UserError(
+            f"{text} does not exist; give the folder of a run, a pipeline, a multirun, an evaluation or a search"
+        )
+    return path.resolve()
+
+
+def _walk(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """`folder` where it holds results itself, else those below it; stages in their order, others by name."""
+    if _holds_results(folder):
+        yield folder
+    if (folder / "run.json").exists() or (folder / RESULT).exists() or depth == _DEPTH:
+        return
+    children = [child for child in folder.iterdir() if child.is_dir() and child.name not in ("search", "evaluation")]
+    if any(child.name in _STAGES for child in children):
+        children = [child for child in children if child.name in _STAGES]  # not those that were set aside
+    for child in sorted(children, key=_order):
+        yield from _walk(child, depth + 1)
+
+
+def _order(folder: Path) -> tuple[int, int, str]:
+    stage = _STAGES.index(folder.name) if folder.name in _STAGES else len(_STAGES)
+    return stage, int(folder.name) if folder.name.isdigit() else 0, folder.name
+
+
+def _holds_results(folder: Path) -> bool:
+    names = ("run.json", "metrics.jsonl", "evaluation/records.jsonl", "records.jsonl", RESULT)
+    return any((folder / name).is_file() for name in names) or any(folder.glob(f"search/*/{RESULT}"))
+
+
+def _read(folder: Path, name: str) -> RunResults:
+    config = _read_yaml(folder / "config.yaml")
+    weights = folder / WEIGHTS
+    searches = [file.parent for file in sorted(folder.glob(f"search/*/{RESULT}"))]
+    if (folder / RESULT).is_file():
+        searches.append(folder)
+    grids = sorted(folder.glob("grids/kimg_*.png"))
+    prices = price_list(weights, config)
+    return RunResults(
+        name=name,
+        folder=folder,
+        config=config,
+        record=_read_json(folder / "run.json"),
+        measurements=[
+            one
+            for file in ("metrics.jsonl", "evaluation/records.jsonl", "records.jsonl")
+            for one in _measurements(folder / file)
+        ],
+        searches=[
+            *(read_search(search, name) for search in searches),
+            *(read_front(file, name) for file in sorted(folder.glob("search/front_kimg_*.json"))[-1:]),
+        ],
+        rows=read_rows(folder / "metrics.csv"),
+        grid=grids[-1] if grids else None,
+        weights=weights_identity(weights) if weights.is_file() else "",
+        prices=prices,
+    )
+
+
+def _measurements(path: Path) -> list[Measurement]:
+    try:
+        return read_measurements(path)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a file of records: {error}; measure again, or move it away") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON: {error}") from error
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {error}") from error
+
+
+def _remedy(found: Mapping[Path, RunResults], path: str) -> str:
+    if any(run.weights for run in found.values()):
+        return f"anycost evaluate weights={path} measures, anycost search weights={path} searches"
+    if found:
+        return "training measures at its end, or every metrics.every_kimg; anycost evaluate needs a finished stage"
+    return "give the folder of a run, a pipeline, a multirun, an evaluation or a search"
+
+
+def _distinct(runs: list[RunResults]) -> list[RunResults]:
+    """Names that occur twice become whole paths."""
+    names = [run.name for run in runs]
+    return [replace(run, name=str(run.folder)) if names.count(run.name) > 1 else run for run in runs]

@@ -1,0 +1,71 @@
+"""`anycost report`: gathered results -> report.md, records.csv and figures."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anycost.files import atomic_write
+from anycost.reporting import pages
+from anycost.reporting.gather import RunResults, gather
+from anycost.reporting.groups import Group, Quantity, group_runs, quantities
+from anycost.reporting.plots import front_figures, grid_figures, loss_figures, quantity_figures
+from anycost.reporting.records_csv import write_records_csv
+from anycost.reporting.style import write_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a report consists of; `count` is the number of rows in records.csv."""
+
+    page: Path
+    records: Path
+    count: int
+    figures: list[Path]
+
+
+def write_report(paths: Sequence[str], output: Path | None = None) -> Written:
+    """Gather the folders `paths`, write the report into `output`; raises `UserError` where nothing was measured.
+
+    Without `output`, the report of one folder lies inside it, of several in `report` of the working directory.
+    """
+    runs = gather(paths)
+    folder = output or (Path(paths[0]).expanduser() / "report" if len(paths) == 1 else Path("report"))
+    groups = group_runs(runs)
+    figures: list[Path] = []
+
+    def draw(drawn: Iterator[tuple[str, "Figure"]]) -> list[str]:
+        names = []
+        for name, figure in drawn:
+            figures.extend(write_figure(figure, folder / name))
+            names.append(name)
+        return names
+
+    sections = [pages.heading(paths), pages.runs_section(runs)]
+    sections += _quantity_sections(runs, groups, draw)
+    sections += [
+        pages.search_section(run, search, draw(front_figures(search))) for run in runs for search in run.searches
+    ]
+    sections += [pages.pictures_section("Samples", draw(grid_figures(runs)))]
+    sections += [pages.pictures_section("Training", draw(loss_figures(runs)))]
+    count = write_records_csv(runs, folder / "records.csv")
+    with atomic_write(folder / "report.md", "w") as file:
+        file.write("\n".join(section for section in sections if section))
+    return Written(folder / "report.md", folder / "records.csv", count, figures)
+
+
+def _quantity_sections(
+    runs: Sequence[RunResults], groups: Sequence[Group], draw: Callable[[Iterator[tuple[str, "Figure"]]], list[str]]
+) -> Iterator[str]:
+    found = quantities(runs)
+    for quantity in found:
+        yield pages.quantity_section(quantity, groups, draw(quantity_figures(quantity, groups, stem(quantity, found))))
+
+
+def stem(quantity: Quantity, among: Sequence[Quantity]) -> str:
+    """The first part of the figures' file names: the metric, and a digest where several share its name."""
+    same = [one for one in among if one.metric == quantity.metric]
+    return quantity.metric if len(same) == 1 else f"{quantity.metric}-{same.index(quantity) + 1}"
