@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torchvision.models import resnet50, vgg16
 
-from anycost.networks.published import PublishedWeights
+from anycost.networks.published import ATTRIBUTE_PREDICTOR, INCEPTION, VGG16, PublishedWeights
 
 
 class StandIn(nn.Module):
@@ -41,7 +43,9 @@ def stand_in() -> StandIn:
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty hub cache: the folder of checkpoints."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.delenv("ANYCOST_INCEPTION", raising=False)
+    for weights in (INCEPTION, VGG16, ATTRIBUTE_PREDICTOR):
+        if weights.variable:
+            monkeypatch.delenv(weights.variable, raising=False)
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     return folder
@@ -59,3 +63,56 @@ def place(hub: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Publishe
         return path
 
     return save
+
+
+class Untrained(FeatureExtractorInceptionV3):
+    """The real network with random weights, to make a file of the real layout."""
+
+    def load_state_dict(self, state_dict: dict, *_: object, **__: object) -> None:
+        del state_dict
+
+
+@pytest.fixture(scope="session")
+def untrained_inception(tmp_path_factory: pytest.TempPathFactory) -> FeatureExtractorInceptionV3:
+    """The real network of random weights; it gives the pooled features and the logits without bias."""
+    nothing = tmp_path_factory.mktemp("inception") / "nothing.pth"
+    torch.save({}, nothing)
+    torch.manual_seed(0)
+    wanted = ["2048", "logits_unbiased"]
+    return Untrained("inception-v3-compat", wanted, feature_extractor_weights_path=str(nothing))
+
+
+@pytest.fixture
+def inception(untrained_inception: FeatureExtractorInceptionV3, place: Callable) -> FeatureExtractorInceptionV3:
+    """Its weights lie where the published ones are looked for."""
+    place("anycost.metrics.features.INCEPTION", INCEPTION, untrained_inception.state_dict())
+    return untrained_inception
+
+
+@pytest.fixture
+def vgg_state() -> dict[str, Tensor]:
+    """A state dict of VGG-16's layout; the classifier, which LPIPS drops, repeats one number (a small file)."""
+    with torch.device("meta"):
+        layout = vgg16().state_dict()
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for name, tensor in layout.items():
+        if name.startswith("classifier"):
+            state[name] = torch.zeros(()).expand(tensor.shape)
+        else:
+            state[name] = torch.randn(tensor.shape, generator=generator) / max(tensor[0].numel(), 1) ** 0.5
+    return state
+
+
+@pytest.fixture
+def untrained_resnet() -> nn.Module:
+    """What the official attribute predictor is: a ResNet-50 with eighty outputs."""
+    torch.manual_seed(0)
+    return resnet50(num_classes=80).eval()
+
+
+@pytest.fixture
+def predictor(untrained_resnet: nn.Module, hub: Path) -> nn.Module:
+    """Its weights lie where the official ones are looked for."""
+    torch.save({"state_dict": untrained_resnet.state_dict()}, hub / ATTRIBUTE_PREDICTOR.file)
+    return untrained_resnet

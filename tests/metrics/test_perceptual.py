@@ -9,7 +9,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torchvision.models import vgg16
 
 from anycost.errors import UserError
 from anycost.networks.perceptual import FeatureDistance, PerceptualDistance, perceptual_distance
@@ -18,21 +17,6 @@ from anycost.networks.published import VGG16
 
 def images(side: int, seed: int, count: int = 2) -> torch.Tensor:
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-
-
-@pytest.fixture
-def vgg_state() -> dict[str, torch.Tensor]:
-    """A state dict of VGG-16's layout; the classifier, which LPIPS drops, repeats one number (a small file)."""
-    with torch.device("meta"):
-        layout = vgg16().state_dict()
-    generator = torch.Generator().manual_seed(0)
-    state = {}
-    for name, tensor in layout.items():
-        if name.startswith("classifier"):
-            state[name] = torch.zeros(()).expand(tensor.shape)
-        else:
-            state[name] = torch.randn(tensor.shape, generator=generator) / max(tensor[0].numel(), 1) ** 0.5
-    return state
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:torchvision.*")

@@ -103,7 +103,8 @@ def _named_as_in_training(name: str) -> MetricProtocol:
         if protocol.name == name and features in (("lpips", "embedded") if kind == "consistency" else
                                                   ("inception", "embedded")):  # fmt: skip
             return protocol
-    close = get_close_matches(name.lower(), PROTOCOLS, n=4, cutoff=0.5)
+    begun = [known for known in PROTOCOLS if name and known.startswith(name.lower())]
+    close = begun or get_close_matches(name.lower(), PROTOCOLS, n=4, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     raise UserError(f"metrics={name} is not known; {hint}There are {', '.join(PROTOCOLS)}")
 
