@@ -1,6 +1,6 @@
 """A stage and a trainer that hold what the measuring callbacks ask for, without any training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from anycost.architecture import ArchitectureSpace
 from anycost.configuration.schema import DataConfig
 from anycost.networks.generator import Generator
+from anycost.randomness import normal
 from anycost.stages.clock import Clock
 
 
@@ -35,25 +36,29 @@ class FakeStage:
 
 
 class NoiseImages:
-    """A data module of 50 random pictures that counts how often it is read."""
+    """A data module of 50 random pictures."""
 
     def __init__(self, config: DataConfig) -> None:
-        self.config, self.reads = config, 0
-        self.source = _Source()
+        self.config, self.source = config, NoiseSource()
 
     def real_images(self, resolution: int, count: int, batch_size: int) -> Iterator[Tensor]:
-        self.reads += 1
-        generator = torch.Generator().manual_seed(resolution)
-        images = torch.randint(0, 256, (count, 3, resolution, resolution), dtype=torch.uint8, generator=generator)
-        return iter(images.split(batch_size))
+        return iter(self.source.render(range(count), resolution).split(batch_size))
 
 
-class _Source:
+class NoiseSource:
+    """Random pictures that are drawn, and how many of them were."""
+
+    drawn = 0
+
     def __len__(self) -> int:
         return 50
 
     def fingerprint(self) -> str:
         return "noise-50"
+
+    def render(self, indices: Sequence[int], resolution: int) -> Tensor:
+        self.drawn += len(indices)
+        return (normal(0, "noise", indices, (3, resolution, resolution)) * 60 + 128).clamp(0, 255).to(torch.uint8)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from anycost.callbacks import metrics
 from anycost.callbacks.metrics import MetricsCallback
 from anycost.configuration.schema import MetricsConfig
 from anycost.errors import UserError
+from anycost.metrics import measures
 from anycost.metrics.features import PooledFeatures
 from anycost.metrics.records import read_measurements
 from anycost.networks.perceptual import FeatureDistance, PerceptualDistance
@@ -37,8 +37,8 @@ class Pooling(nn.Module):
 
 @pytest.fixture(autouse=True)
 def _embedded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "feature_extractor", lambda name, device: PooledFeatures(Pooling()))
-    monkeypatch.setattr(metrics, "perceptual_distance", lambda name: PerceptualDistance(FeatureDistance(Pooling())))
+    monkeypatch.setattr(measures, "feature_extractor", lambda name, device, resize: PooledFeatures(Pooling()))
+    monkeypatch.setattr(measures, "perceptual_distance", lambda name: PerceptualDistance(FeatureDistance(Pooling())))
 
 
 def config(**options: Any) -> MetricsConfig:
@@ -85,7 +85,8 @@ def test_a_record_travels_with_protocol_data_and_architecture(tmp_path: Path, tr
     train(MetricsCallback(config(), tmp_path / "metrics.jsonl", tmp_path), 128)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [f"metrics/{line['metric']}_{line['label']}" for line in lines] == KEYS
-    assert {line["data"] for line in lines} == {"noise-50"}
+    assert {line["data"] for line in lines if line["protocol"]["kind"] != "consistency"} == {"noise-50"}
+    assert not any("weights" in line or "date" in line for line in lines)
     assert {line["images"] for line in lines} == {128}
     assert lines[0]["protocol"]["quantisation"] == "uint8"
     read = read_measurements(tmp_path / "metrics.jsonl")
@@ -105,18 +106,19 @@ def test_a_continued_run_measures_the_same_and_keeps_no_doubles(tmp_path: Path, 
     assert record.read_text() == text
 
 
-def test_reals_are_read_once_a_resolution_over_all_runs(
+def test_reals_are_drawn_once_a_resolution_and_measure_over_all_runs(
     tmp_path: Path, train: Callable, stage: Any, trainer: Any
 ) -> None:
+    source, samples = trainer.datamodule.source, 20
     train(MetricsCallback(config(), tmp_path / "metrics.jsonl", tmp_path / "cache"), 256)
-    assert trainer.datamodule.reads == 2
+    assert source.drawn == 2 * samples  # at 16 and at 8 px, for both distances at once
     stage.clock.images = 0
     train(MetricsCallback(config(), tmp_path / "metrics.jsonl", tmp_path / "cache"), 128)
-    assert trainer.datamodule.reads == 2
+    assert source.drawn == 2 * samples
     stage.clock.images = 0
-    trainer.datamodule.config.filter = "lanczos"
+    trainer.datamodule.config.filter = "box"
     train(MetricsCallback(config(), tmp_path / "metrics.jsonl", tmp_path / "cache"), 128)
-    assert trainer.datamodule.reads == 4
+    assert source.drawn == 4 * samples
 
 
 @pytest.mark.parametrize(("samples", "biased"), [(12, True), (13, False)])

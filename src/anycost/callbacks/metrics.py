@@ -2,21 +2,23 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
-from anycost.architecture import Architecture
 from anycost.configuration.schema import MetricsConfig
 from anycost.data.pyramid import downsample
-from anycost.metrics.consistency import consistency
-from anycost.metrics.distribution import FeatureSet, distance, generated_features, is_biased, real_features
-from anycost.metrics.features import FeatureExtractor, feature_extractor
-from anycost.metrics.protocols import MetricProtocol, in_training
+from anycost.evaluation.evaluate import evaluate_in_memory
+from anycost.evaluation.planning import Plan
+from anycost.evaluation.reference import Reference
+from anycost.evaluation.subjects import GeneratorSubject
+from anycost.metrics.measure import Measure
+from anycost.metrics.measures import build_measures
+from anycost.metrics.protocols import in_training
 from anycost.metrics.records import Measurement, add_measurements
-from anycost.networks.perceptual import PerceptualDistance, perceptual_distance
 
 log = logging.getLogger(__name__)
 
@@ -25,27 +27,28 @@ class MetricsCallback(pl.Callback):
     """Measures every `config.every_kimg` thousand images and at the end, on the first process; the others wait.
 
     Values are logged as `metrics/<protocol>_<architecture>`; `record` (metrics.jsonl) keeps them with all that they
-    depend on; `cache` keeps the features of the real images.
+    depend on; `cache` keeps statistics of the real images.
     """
 
     def __init__(self, config: MetricsConfig, record: Path, cache: Path) -> None:
         self.config, self.record, self.cache = config, record, cache
-        self.protocols = [
-            in_training(name, config.features, config.perceptual, config.samples) for name in config.names
-        ]
+        for name in config.names:
+            in_training(name, config.features, config.perceptual, config.samples)  # an unknown one is an error now
         self.measured_at: int | None = None
-        self._extractor: FeatureExtractor | None = None
-        self._perceptual: PerceptualDistance | None = None
-        self._reals: dict[int, FeatureSet] = {}
+        self._measures: Sequence[Measure] = ()
+        self._reference: Reference | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, stage: Any) -> None:
         """Load the networks that judge: weights that cannot be had are an error now, not after hours."""
         if not trainer.is_global_zero:
             return
-        if any(protocol.kind != "consistency" for protocol in self.protocols):
-            self._extractor = feature_extractor(self.config.features, stage.device)
-        if any(protocol.kind == "consistency" for protocol in self.protocols):
-            self._perceptual = perceptual_distance(self.config.perceptual).to(stage.device)
+        config, data = self.config, trainer.datamodule  # type: ignore[attr-defined]
+        filter = stage.config.data.filter
+        protocols = [
+            in_training(name, config.features, config.perceptual, config.samples, filter) for name in config.names
+        ]
+        self._measures = build_measures(protocols, stage.device)
+        self._reference = Reference(data.source, data.config, self.cache, stage.device)
 
     def on_train_batch_end(self, trainer: pl.Trainer, stage: Any, *unused: Any) -> None:
         if self.config.every_kimg and stage.clock.crossed(self.config.every_kimg):
@@ -57,67 +60,30 @@ class MetricsCallback(pl.Callback):
 
     def measure(self, trainer: pl.Trainer, stage: Any) -> None:
         """Take all measurements of the present instant."""
-        if not self.protocols:
+        if not self.config.names:
             return
         self.measured_at = stage.clock.images
         if trainer.is_global_zero:
             started = time.monotonic()
-            data: Any = trainer.datamodule  # type: ignore[attr-defined]
-            measurements = [one for protocol in self.protocols for one in self._measure(protocol, stage, data)]
+            measurements = self._measure(stage)
             add_measurements(self.record, measurements)
             stage.log_values({one.key: one.value for one in measurements})
             log.info("%s", _line(measurements, time.monotonic() - started))
         trainer.strategy.barrier()
 
-    def _measure(self, protocol: MetricProtocol, stage: Any, data: Any) -> list[Measurement]:
+    def _measure(self, stage: Any) -> list[Measurement]:
+        """Metric by metric, in the order of the configuration."""
+        reference = self._reference
+        assert reference is not None
         texts = self.config.architectures
         architectures = {label: one for text in texts for label, one in stage.space.parse_all(text).items()}
-        if protocol.kind == "consistency":
-            values = [(value, False) for value in self._consistencies(protocol, stage, [*architectures.values()])]
-        else:
-            values = [self._distance(protocol, stage, data, one) for one in architectures.values()]
-        fingerprint = data.source.fingerprint()
-        return [
-            Measurement(protocol, label, architecture, fingerprint, stage.clock.images, value, biased)
-            for (label, architecture), (value, biased) in zip(architectures.items(), values, strict=True)
-        ]
-
-    def _consistencies(
-        self, protocol: MetricProtocol, stage: Any, architectures: list[Architecture]
-    ) -> list[float]:
-        assert self._perceptual is not None
         resize = partial(downsample, filter=stage.config.data.filter)
-        generator = stage.evaluation_generator()
-        return consistency(generator, architectures, protocol, self._perceptual, self.config.batch_size, resize)
-
-    def _distance(
-        self, protocol: MetricProtocol, stage: Any, data: Any, architecture: Architecture
-    ) -> tuple[float, bool]:
-        assert self._extractor is not None
-        reals = self._real_features(data, architecture.resolution)
-        generator = stage.evaluation_generator()
-        fakes = generated_features(generator, architecture, protocol, self._extractor, self.config.batch_size)
-        return distance(protocol, reals, fakes), is_biased(protocol, reals, fakes)
-
-    def _real_features(self, data: Any, resolution: int) -> FeatureSet:
-        if resolution not in self._reals:
-            assert self._extractor is not None
-            count = min(self.config.samples, len(data.source))
-            key = {
-                "data": data.source.fingerprint(),
-                "resolution": resolution,
-                "full_resolution": data.config.resolution,
-                "filter": data.config.filter,
-                "padding": data.config.padding,
-                "count": count,
-            }
-
-            def batches() -> Any:
-                log.info("measuring %d real images at %d px (kept for later runs)", count, resolution)
-                return data.real_images(resolution, count, self.config.batch_size)
-
-            self._reals[resolution] = real_features(batches, self._extractor, key, self.cache)
-        return self._reals[resolution]
+        subject = GeneratorSubject(
+            stage.evaluation_generator(), "the generator in training", "", stage.clock.images, architectures, resize
+        )
+        plan = Plan(subject, self._measures, reference, reference.fingerprint, self.config.batch_size)
+        order = [measure.protocol.name for measure in self._measures]
+        return sorted(evaluate_in_memory(plan), key=lambda one: order.index(one.protocol.name))
 
 
 def _line(measurements: list[Measurement], seconds: float) -> str:

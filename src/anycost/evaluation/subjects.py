@@ -11,6 +11,7 @@ from anycost.errors import UserError
 from anycost.evaluation.passes import ImageSource
 from anycost.evaluation.pictures import GivenPictures
 from anycost.evaluation.rendering import Given, Rendered
+from anycost.metrics.batches import Resize, antialiased
 from anycost.metrics.measure import Measure
 from anycost.metrics.protocols import MetricProtocol
 from anycost.networks.generator import Generator
@@ -42,13 +43,14 @@ class Subject(Protocol):
 
 @dataclass
 class GeneratorSubject:
-    """Sub-generators of one generator."""
+    """Sub-generators of one generator; `resize` brings the full one's images to the others' resolutions."""
 
     generator: Generator
     title: str
     identity: str
     images: int
     architectures: Mapping[str, Architecture]
+    resize: Resize = antialiased
 
     def check(self, protocols: Iterable[MetricProtocol]) -> None:
         """Everything can be measured on a generator."""
@@ -61,6 +63,7 @@ class GeneratorSubject:
             first.sampling,
             with_target=any(measure.needs_target for measure in measures),
             epsilon=first.protocol.epsilon or 0.0,
+            resize=self.resize,
         )
 
 
