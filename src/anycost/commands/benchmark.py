@@ -1,47 +1,35 @@
-"""`anycost benchmark training`: speed and memory of adaptive-channel steps on this machine's CPU.
+"""`anycost benchmark NAME ...`: what architectures cost, and how fast this machine is.
 
+    anycost benchmark price model=config_f model.resolution=1024 architecture=0.5@256
+    anycost benchmark latency weights=logs/train/runs/NAME
     anycost benchmark training
-    anycost benchmark training resolutions=32 precisions=bf16-mixed rounds=5 threads=2
-
-The plain definition of the same step (grouped convolutions over modulated weights, every resolution rendered, fp32)
-runs in the same process, round by round in turn. Close other programs: both are compared on what is left.
+    anycost benchmark NAME --help       the options of one
 """
 
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
 
-from anycost.commands.arguments import parse
-from anycost.configuration.schema import option
 from anycost.errors import UserError
 
-
-@dataclass
-class BenchmarkConfig:
-    """Which rows of the table to measure."""
-
-    resolutions: list[str] = option(["32", "64", "128"], "rows: 32, 64, 128")
-    precisions: list[str] = option(["32", "bf16-mixed"], "32, bf16-mixed")
-    rounds: int = option(3, "timed rounds of 16 steps of either definition", at_least=1)
-    threads: int = option(2, "CPU threads", at_least=1)
+BENCHMARKS = {
+    "price": "multiply-adds, parameters and activation memory of architectures, without running them",
+    "latency": "milliseconds and pictures per second at several budgets, measured and predicted",
+    "training": "speed and memory of adaptive-channel steps, against the plain definition of the same step",
+}  # each is a module of commands/benchmarks
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the table, row by row as it grows."""
-    if arguments[:1] not in (["training"], ["--help"], ["-h"]):
-        raise UserError("anycost benchmark needs the name of a benchmark: training")
-    config = parse(BenchmarkConfig, [one for one in arguments if one != "training"], __doc__)
-    if config is None:
+    """Run the benchmark named first."""
+    name, *rest = arguments or [""]
+    if name in ("-h", "--help"):
+        print((__doc__ or "").strip())
+        print("\n" + "\n".join(f"  {key:<9} {summary}" for key, summary in BENCHMARKS.items()))
         return 0
-    from anycost.benchmarks.training import CASES, measure, table
-
-    unknown = set(config.resolutions) - {str(r) for r in CASES} or set(config.precisions) - {"32", "bf16-mixed"}
-    if unknown:
-        raise UserError(f"{unknown.pop()} has no row; resolutions=32,64,128 and precisions=32,bf16-mixed do")
-    done = []
-    for resolution in config.resolutions:
-        for precision in config.precisions:
-            print(f"measuring {resolution} px, {precision} ...", file=sys.stderr, flush=True)
-            done.append(measure(CASES[int(resolution)], precision, config.rounds, config.threads))
-    print(table(done))
-    return 0
+    if not name:
+        raise UserError(f"anycost benchmark needs the name of a benchmark: {', '.join(BENCHMARKS)}")
+    if name not in BENCHMARKS:
+        close = get_close_matches(name, BENCHMARKS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(BENCHMARKS)}"
+        raise UserError(f"anycost benchmark {name} does not exist; {hint}")
+    return import_module(f"anycost.commands.benchmarks.{name}").main(rest)

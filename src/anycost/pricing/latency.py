@@ -4,9 +4,13 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 from torch import nn
+
+LEAST_ROUNDS, MOST_ROUNDS = 5, 200
+Measured = TypeVar("Measured")
 
 
 def median_latency_ms(
@@ -34,25 +38,26 @@ def latency_ms(call: Callable[[], object], device: torch.device | str = "cpu") -
     return 1000 * (time.perf_counter() - start)
 
 
-def interleaved_ms(
-    calls: Sequence[Callable[[], object]],
-    rounds: int,
-    device: torch.device | str = "cpu",
-    after_round: Callable[[int], None] | None = None,
-) -> list[list[float]]:
-    """Milliseconds of each call in each of `rounds` rounds over all of them, after one round to warm up.
+def in_rounds(
+    measures: Sequence[Callable[[], Measured]], seconds: float, report: Callable[[str], None] | None = None
+) -> list[list[Measured]]:
+    """What each of `measures` returns in each round over all of them, for about `seconds`, after one to warm up.
 
-    A burst of other work on the machine then falls on all calls alike, not on the one that was measured just then.
+    A burst of other work on the machine then falls on all of them alike, not on the one that ran just then.
+    There are at least `LEAST_ROUNDS` and at most `MOST_ROUNDS` rounds; `report` is told about them now and then.
     """
-    times: list[list[float]] = [[] for _ in calls]
-    for turn in range(-1, rounds):
-        for call, measured in zip(calls, times, strict=True):
-            elapsed = latency_ms(call, device)
-            if turn >= 0:
-                measured.append(elapsed)
-        if after_round is not None and turn >= 0:
-            after_round(turn + 1)
-    return times
+    start = time.perf_counter()
+    for measure in measures:
+        measure()
+    round_sec = time.perf_counter() - start
+    rounds = min(max(int(seconds / round_sec), LEAST_ROUNDS), MOST_ROUNDS)
+    results: list[list[Measured]] = [[] for _ in measures]
+    for turn in range(rounds):
+        for measure, found in zip(measures, results, strict=True):
+            found.append(measure())
+        if report is not None and (turn + 1) % max(rounds // 4, 1) == 0:
+            report(f"round {turn + 1} of {rounds}, {len(measures)} architectures in turn")
+    return results
 
 
 def layer_times_ms(

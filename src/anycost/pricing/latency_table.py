@@ -93,7 +93,7 @@ class LatencyTable:
     ) -> "LatencyTable":
         """Measure on the generator's device: as many rounds as fit into about `seconds`, at least three.
 
-        `report` is told about every round. `Conditions` and `executors.py` say what the other arguments mean.
+        `report` is told how far it is. `Conditions` and `executors.py` say what the other arguments mean.
         """
         from anycost.pricing.layer_survey import survey
 

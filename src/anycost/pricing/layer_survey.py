@@ -55,7 +55,7 @@ def survey(
         parts = [[] for _ in wholes]
         for turn in range(rounds):
             _round(generator, wanted, cover, wholes, rng, cells, parts)
-            if report is not None:
+            if report is not None and (turn + 1) % max(rounds // 4, 1) == 0:
                 report(f"latency table: round {turn + 1} of {rounds}, {round_sec:.1f} s each")
     generator.train(training)
     return _table(generator, wanted, wholes, cells, [sum(one) for one in parts], rounds)
