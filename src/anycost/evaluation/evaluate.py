@@ -20,7 +20,6 @@ from anycost.evaluation.processes import Team
 from anycost.evaluation.progress import Meter, estimates_line
 from anycost.evaluation.results import headline
 from anycost.evaluation.shards import Shard, WorkFolder
-from anycost.metrics.measure import Measure
 from anycost.metrics.records import Measurement, read_measurements, write_measurements
 from anycost.metrics.states import State
 
@@ -136,20 +135,14 @@ class _Evaluation:
         return _Job(work.work, finish, is_done, work.cells)
 
     def _real_jobs(self, works: Sequence[Work]) -> list[_Job]:
-        return [self._real_job(*found) for found in self.plan.real_passes(works)]
-
-    def _real_job(self, work: Pass, measures: Sequence[Measure], resolution: int) -> _Job:
-        reference = self.plan.reference
-        assert reference is not None
+        missing = self.plan.missing_reals(works)
+        if not missing:
+            return []
 
         def finish(state: Callable[[int, int], State]) -> None:
-            for g, measure in enumerate(measures):
-                reference.keep(measure, resolution, state(0, g))
+            self.plan.keep_reals(missing, state)
 
-        def is_done() -> bool:
-            return not reference.missing([(measure, resolution) for measure in measures])
-
-        return _Job(work, finish, is_done)
+        return [_Job(self.plan.real_pass(missing), finish, lambda: not self.plan.missing_reals(works))]
 
     def _do(self, job: _Job) -> None:
         """This process's shards of one pass; the leader then waits for the others' and finishes it."""
@@ -248,16 +241,16 @@ def _present(state: State | None) -> State:
 def evaluate_in_memory(plan: Plan) -> list[Measurement]:
     """The same values without files (but for statistics of the real images), in this process alone."""
     works = plan.passes([])
-    for work, measures, resolution in plan.real_passes(works):
-        assert plan.reference is not None
+    if missing := plan.missing_reals(works):
+        work = plan.real_pass(missing)
         log.info("measuring %d %s (kept for later runs)", work.samples, work.title)
-        for measure, state in zip(measures, _states(work)[0], strict=True):
-            plan.reference.keep(measure, resolution, state)
+        states = _states(work)
+        plan.keep_reals(missing, lambda c, g: states[c][g])
     return [
         one
         for group in works
-        for cells, states in zip(group.cells, _states(group.work), strict=True)
-        for cell, state in zip(cells, states, strict=True)
+        for cells, column in zip(group.cells, _states(group.work), strict=True)
+        for cell, state in zip(cells, column, strict=True)
         for one in plan.measurements(cell, state)
     ]
 

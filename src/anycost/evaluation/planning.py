@@ -1,6 +1,6 @@
 """Which passes an evaluation consists of: what is recorded already is left out, equal samplings share one pass."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,17 +71,24 @@ class Plan:
                 groups.setdefault(key, []).append(cell)
         return [self._pass(cells) for cells in groups.values()]
 
-    def real_passes(self, works: Sequence[Work]) -> list[tuple[Pass, list[Measure], int]]:
-        """The passes over real images that these need, each with its measures and its resolution."""
-        cells = [cell for work in works for column in work.cells for cell in column if cell.measure.needs_reals]
-        if not cells:
-            return []
+    def missing_reals(self, works: Iterable[Work]) -> dict[int, list[Measure]]:
+        """By resolution, the measures whose statistics of real images these passes need and nobody has made yet."""
+        if self.reference is None:
+            return {}
+        cells = (cell for work in works for column in work.cells for cell in column)
+        return self.reference.missing((cell.measure, cell.architecture.resolution) for cell in cells)
+
+    def real_pass(self, missing: Mapping[int, Sequence[Measure]]) -> Pass:
+        """The pass over real images that gathers what is missing."""
         assert self.reference is not None
-        missing = self.reference.missing([(cell.measure, cell.architecture.resolution) for cell in cells])
-        return [
-            (self.reference.build(resolution, measures, self.batch_size, self.shards), measures, resolution)
-            for resolution, measures in sorted(missing.items())
-        ]
+        return self.reference.build(missing, self.batch_size, self.shards)
+
+    def keep_reals(self, missing: Mapping[int, Sequence[Measure]], state: Callable[[int, int], State]) -> None:
+        """Keep what the pass over real images gathered: `state(column, gathering)`."""
+        assert self.reference is not None
+        for c, (resolution, measures) in enumerate(missing.items()):
+            for g, measure in enumerate(measures):
+                self.reference.keep(measure, resolution, state(c, g))
 
     def measurements(self, cell: Cell, state: State, date: str = "") -> list[Measurement]:
         """What the state of a cell says."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -87,24 +87,24 @@ class Reference:
         if sum(array.nbytes for array in state.arrays().values()) <= _REMEMBERED_BYTES:
             self._states[str(path)] = state
 
-    def missing(self, wanted: Sequence[tuple[Measure, int]]) -> dict[int, list[Measure]]:
+    def missing(self, wanted: Iterable[tuple[Measure, int]]) -> dict[int, list[Measure]]:
         """By resolution, one measure for every state that is needed and not there yet."""
         found: dict[int, dict[str, Measure]] = {}
         for measure, resolution in wanted:
             if measure.needs_reals and self.state(measure, resolution) is None:
                 found.setdefault(resolution, {})[str(self._path(self.key(measure, resolution)))] = measure
-        return {resolution: list(measures.values()) for resolution, measures in found.items()}
+        return {resolution: list(found[resolution].values()) for resolution in sorted(found)}
 
-    def build(self, resolution: int, measures: Sequence[Measure], batch_size: int, shards: int = SHARDS) -> Pass:
-        """The pass over the real images at `resolution` that gathers what these measures need."""
-        gatherings = tuple(
-            Gathering(measure.protocol.name, self._count(measure), _no_none(measure), measure.add_reals)
-            for measure in measures
-        )
-        source: ImageSource = Reals(self.source, self.config, resolution, self.device)
-        key = {"reals": [self.key(measure, resolution) for measure in measures]}
-        title = f"real images at {resolution} px"
-        return Pass(title, source, [Column("reals", gatherings)], key, batch_size, shards)
+    def build(self, missing: Mapping[int, Sequence[Measure]], batch_size: int, shards: int = SHARDS) -> Pass:
+        """The pass over the real images that gathers what is missing: one column per resolution."""
+        source: ImageSource = Reals(self.source, self.config, list(missing), self.device)
+        columns = [Column(f"{side} px", tuple(map(self._gathering, measures))) for side, measures in missing.items()]
+        key = {"reals": [self.key(measure, resolution) for resolution in missing for measure in missing[resolution]]}
+        title = f"real images at {', '.join(map(str, missing))} px"
+        return Pass(title, source, columns, key, batch_size, shards)
+
+    def _gathering(self, measure: Measure) -> Gathering:
+        return Gathering(measure.protocol.name, self._count(measure), _no_none(measure), measure.add_reals)
 
     def key(self, measure: Measure, resolution: int) -> dict[str, Any]:
         """All that the state depends on."""
@@ -128,7 +128,7 @@ class Reference:
         return self.cache.expanduser() / "statistics" / f"{network}-{digest}.npz"
 
 
-def _no_none(measure: Measure) -> Any:
+def _no_none(measure: Measure) -> Callable[[], State]:
     def empty() -> State:
         state = measure.real_empty()
         assert state is not None

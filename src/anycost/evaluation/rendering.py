@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from anycost.architecture import Architecture
 from anycost.configuration.schema import DataConfig
-from anycost.data.datasets import RealImages, Source, identity, open_pyramids
+from anycost.data.datasets import Pyramids, Source, identity, open_pyramids
 from anycost.evaluation.pictures import GivenPictures
 from anycost.metrics.batches import Batch, Resize, Target, antialiased
 from anycost.metrics.features import full_precision
@@ -94,21 +94,34 @@ class Given:
 
 @dataclass
 class Reals:
-    """Real images at one resolution, unflipped, in the order of the source, filtered as in training: one column."""
+    """Real images, unflipped, in the order of the source, filtered as in training: one column per resolution.
+
+    Each picture is decoded or drawn once for all `resolutions`.
+    """
 
     source: Source
     config: DataConfig
-    resolution: int
+    resolutions: Sequence[int]
     device: torch.device
 
     def batches(self, ranges: Iterable[Range]) -> Iterator[Iterator[Batch]]:
         """Real images `first` to `stop`, read ahead by `data.workers` processes."""
-        resolutions = sorted({self.resolution, self.config.resolution})
-        pyramids = open_pyramids(self.source, resolutions, self.config.filter, self.config.padding)
+        wanted = sorted({*self.resolutions, self.config.resolution})
+        pyramids = open_pyramids(self.source, wanted, self.config.filter, self.config.padding)
         places = [list(range(*one)) for one in ranges]
         loader = DataLoader(
-            RealImages(pyramids, self.resolution), batch_sampler=places,  # type: ignore[arg-type]
-            collate_fn=identity, num_workers=self.config.workers if len(places) > 1 else 0,
+            _AllResolutions(pyramids), batch_sampler=places, collate_fn=identity,  # type: ignore[arg-type]
+            num_workers=self.config.workers if len(places) > 1 else 0,
         )  # fmt: skip
         for images in loader:
-            yield iter([Batch(images.to(self.device), label="the real images")])
+            yield (Batch(images[r].to(self.device), label=f"the real images at {r} px") for r in self.resolutions)
+
+
+class _AllResolutions(Dataset):
+    """The pyramids of a source, fetched by lists of places."""
+
+    def __init__(self, pyramids: Pyramids) -> None:
+        self._pyramids = pyramids
+
+    def __getitems__(self, places: Sequence[int]) -> dict[int, Tensor]:
+        return self._pyramids(places)
