@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from anycost.metrics.features import PooledFeatures
-from anycost.metrics.statistics import Moments, frechet_distance, kernel_distance
+from anycost.metrics.states import Moments
+from anycost.metrics.statistics import frechet_distance, kernel_distance
 from anycost.networks.embedded import EmbeddedNetwork
 from anycost.networks.perceptual import PerceptualDistance, perceptual_distance
 

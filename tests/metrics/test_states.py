@@ -129,3 +129,11 @@ def test_moments_of_moved_and_shuffled_features(shift: float, order: list[int]) 
     plain, moved = Moments.of(features), Moments.of(features[order] + shift)
     np.testing.assert_allclose(moved.mean, plain.mean + shift, rtol=1e-11, atol=1e-11)
     np.testing.assert_allclose(moved.scatter, plain.scatter, rtol=1e-7, atol=1e-7)
+
+
+def test_the_root_follows_the_moments() -> None:
+    state = moments(0, 12)
+    for start in (12, 18):
+        np.testing.assert_allclose(state.root @ state.root, state.covariance, atol=1e-9)
+        state.add(rows()[start : start + 6])
+    np.testing.assert_allclose(state.root @ state.root, np.cov(rows().astype(np.float64), rowvar=False), atol=1e-9)

@@ -5,7 +5,7 @@ needs the same bits merges in a fixed order. `arrays` and `from_arrays` round tr
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -41,6 +41,7 @@ class Moments(State):
     count: int
     mean: Array
     scatter: Array
+    _root: Array | None = field(default=None, init=False, repr=False, compare=False)
 
     @staticmethod
     def empty(dimension: int) -> "Moments":
@@ -55,15 +56,21 @@ class Moments(State):
         return Moments(len(features), mean, centred.T @ centred)
 
     def add(self, features: NDArray) -> None:
-        """Take in `[N, D]` more, in place."""
-        union = self.merged(Moments.of(features))
-        self.count, self.mean, self.scatter = union.count, union.mean, union.scatter
+        """Take in `[N, D]` more, in place: as `merged`, but with one product and no further matrix."""
+        features = np.asarray(features, dtype=np.float64)
+        own_mean, number = features.mean(axis=0), len(features)
+        count, gap = self.count + number, own_mean - self.mean
+        between = gap * (self.count * number / count) ** 0.5
+        rows = np.concatenate([features - own_mean, between[None]])
+        self.scatter += rows.T @ rows
+        self.mean = self.mean + gap * (number / count)
+        self.count, self._root = count, None
 
     def merged(self, other: "Moments") -> "Moments":
         """Moments of the union [Chan et al. 1979]: no subtraction of large sums, so no cancellation."""
         count = self.count + other.count
         if count == 0:
-            return self
+            return Moments.empty(len(self.mean))
         gap = other.mean - self.mean
         mean = self.mean + gap * (other.count / count)
         scatter = self.scatter + other.scatter + np.outer(gap, gap) * (self.count * other.count / count)
@@ -73,6 +80,17 @@ class Moments(State):
     def covariance(self) -> Array:
         """Unbiased covariance `[D, D]`; needs two vectors."""
         return self.scatter / (self.count - 1)
+
+    @property
+    def root(self) -> Array:
+        """Symmetric square root of the covariance; eigenvalues that rounding made negative count as zero.
+
+        Kept: the real images' is wanted for every architecture.
+        """
+        if self._root is None:
+            values, vectors = np.linalg.eigh(self.covariance)
+            self._root = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
+        return self._root
 
     @property
     def is_deficient(self) -> bool:

@@ -17,16 +17,9 @@ def frechet_distance(real: Moments, fake: Moments) -> float:
     The trace of the root is the sum of the singular values of `C1^(1/2) C2^(1/2)`: unlike a matrix square
     root of the product it needs no rescue where the covariances are singular (few samples).
     """
-    product = _root(real.covariance) @ _root(fake.covariance)
-    cross = np.linalg.svd(product, compute_uv=False).sum()
+    cross = np.linalg.svd(real.root @ fake.root, compute_uv=False).sum()
     gap = real.mean - fake.mean
     return float(gap @ gap + np.trace(real.covariance) + np.trace(fake.covariance) - 2 * cross)
-
-
-def _root(covariance: Array) -> Array:
-    """Symmetric square root; eigenvalues that rounding made negative count as zero."""
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
 
 
 def kernel_distance(
