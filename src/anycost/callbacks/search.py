@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from PIL import Image
 
 from anycost.architecture import ArchitectureSpace
 from anycost.configuration.schema import SearchConfig
@@ -14,7 +15,7 @@ from anycost.networks.perceptual import PerceptualDistance, perceptual_distance
 from anycost.pricing.price_list import PriceList
 from anycost.reporting.figures import draw_front
 from anycost.reporting.searches import SearchView, front_rows, view_of, write_front
-from anycost.reporting.style import as_picture, write_png
+from anycost.reporting.style import write_png
 from anycost.search.archive import Archive
 from anycost.search.budget import Budget
 from anycost.search.budget_list import is_timed, parse_budgets
@@ -85,12 +86,12 @@ class SearchCallback(pl.Callback):
         view = view_of(self.folder.parent.name, stage.space, evaluations, result.winners, protocol, method)
         stem = self.folder / f"front_kimg_{stage.clock.kimg:010.3f}"
         write_front(stem.with_name(stem.name + ".json"), images, result, protocol)
-        figure = draw_front(
-            view.evaluated, view.uniform, protocol=view.protocol, winners=view.winners_by("macs_paper")
-        )  # fmt: skip
-        write_png(figure, stem.with_name(stem.name + ".png"))
+        winners = view.winners_by("macs_paper")
+        figure = draw_front(view.evaluated, view.uniform, protocol=view.protocol, winners=winners)
+        picture = stem.with_name(stem.name + ".png")
+        write_png(figure, picture)
         stage.log_values({f"search/distance_{budget.name}": one.distance for budget, one in result.winners.items()})
-        _log_front(trainer, view, as_picture(figure), images)
+        _log_front(trainer, view, picture, images)
 
 
 def training_budgets(texts: list[str], prices: PriceList) -> list[Budget]:
@@ -124,8 +125,8 @@ def judge_uniform(
     )
 
 
-def _log_front(trainer: pl.Trainer, view: SearchView, picture: Any, images: int) -> None:
-    columns = ["series", "architecture", "MACs (M)", "MACs (paper, M)", view.protocol]
+def _log_front(trainer: pl.Trainer, view: SearchView, picture: Path, images: int) -> None:
+    columns = ["series", "architecture", "macs_millions", "macs_paper_millions", view.protocol]
     rows = [
         [series, label, macs / 1e6, macs_paper / 1e6, distance]
         for series, label, macs, macs_paper, distance in front_rows(view)
@@ -134,7 +135,7 @@ def _log_front(trainer: pl.Trainer, view: SearchView, picture: Any, images: int)
         if hasattr(logger, "log_lines"):
             logger.log_lines("search/front", columns, rows, x=columns[3], y=columns[4], series=columns[0], step=images)
         if hasattr(logger, "log_image"):
-            logger.log_image("search/front_picture", [picture], step=images)
+            logger.log_image("search/front_picture", [Image.open(picture)], step=images)
 
 
 def _line(kimg: float, result: SearchResult, seconds: float) -> str:

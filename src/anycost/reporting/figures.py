@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Label: TypeAlias = tuple[float, float, str, str]
 """Where a direct label belongs (x, y), its text and colour."""
+_MOST_LABELS = 16
 COST_LABELS: dict[Cost, str] = {
     "macs_paper": "multiply-adds, paper's convention ({})",
     "macs": "multiply-adds ({})",
@@ -72,7 +73,7 @@ def draw_front(
     )  # fmt: skip
     axes.plot(*zip(*best, strict=True), linestyle="none", marker="o", markersize=2.2, color=INK, zorder=3)
     labelled = _plot_by_resolution(axes, uniform, x, unit)
-    chosen = [(cost / unit, point.value, point.label, INK) for cost, point in with_cost(winners, x)]
+    chosen = _one_label_a_point([(cost / unit, point.value, point.label, INK) for cost, point in with_cost(winners, x)])
     if chosen:
         axes.plot(
             [one[0] for one in chosen], [one[1] for one in chosen], linestyle="none", marker="o", markersize=6.5,
@@ -80,7 +81,7 @@ def draw_front(
         )  # fmt: skip
     _finish_cost_axes(axes, pairs, x, protocol, device)
     legend_above(figure, axes)
-    place_labels(axes, [*chosen, *labelled], along(best, steps=True))
+    place_labels(axes, [*chosen, *labelled], [*along(best, steps=True), *_along_lines(with_cost(uniform, x), unit)])
     return figure
 
 
@@ -95,27 +96,21 @@ def draw_quality(
 ) -> "Figure":
     """A measured value against cost: one line per resolution, and per group of runs where there are several.
 
-    One group: colours are resolutions, and every point has its label. Several: colours are groups, markers
-    resolutions. Standard deviations over seeds are error bars.
+    One group: colours are resolutions. Several: colours are groups, markers resolutions. Points have their labels
+    where they are few. Standard deviations over seeds are error bars.
     """
     figure = new_figure(SINGLE, 2.5)
     axes = figure.add_subplot()
     points = [point for own in groups.values() for point in own]
     pairs = with_cost(points, x)
     unit, _ = cost_unit(x, [cost for cost, _ in pairs])
-    labelled: list[Label] = []
     if len(groups) == 1:
         labelled = _plot_by_resolution(axes, points, x, unit, "{} px")
     else:
-        _plot_by_group(axes, groups, x, unit)
+        labelled = _plot_by_group(axes, groups, x, unit)
     _finish_cost_axes(axes, pairs, x, protocol, device, from_zero)
     legend_above(figure, axes, columns=4 if len(groups) == 1 else 2)
-    lines = [
-        point
-        for resolution in {one.resolution for one in points}
-        for point in along([(cost / unit, one.value) for cost, one in pairs if one.resolution == resolution])
-    ]
-    place_labels(axes, labelled, lines)
+    place_labels(axes, labelled, _along_lines(pairs, unit))
     return figure
 
 
@@ -132,7 +127,7 @@ def draw_curves(
     for position, (label, curve) in enumerate(curves.items()):
         kimg, values, errors = zip(*curve, strict=True)
         style = style_of(position)
-        few = len(curve) <= 40
+        few = len(curve) <= 12
         axes.plot(kimg, values, label=label, **(style if few else {"color": style["color"]}), markersize=2.6)
         if any(errors):
             below, above = zip(*((value - error, value + error) for _, value, error in curve), strict=True)
@@ -209,8 +204,8 @@ def _plot_by_resolution(
     return list(dict.fromkeys(labelled))
 
 
-def _plot_by_group(axes: "Axes", groups: Mapping[str, Sequence[CostPoint]], x: Cost, unit: float) -> None:
-    """Colour by group, marker by resolution; the legend names both."""
+def _plot_by_group(axes: "Axes", groups: Mapping[str, Sequence[CostPoint]], x: Cost, unit: float) -> list[Label]:
+    """Colour by group, marker by resolution; the legend names both. Labels where there are few points."""
     resolutions = sorted({point.resolution for points in groups.values() for point in points}, reverse=True)
     for colour, (name, points) in enumerate(groups.items()):
         axes.plot([], [], color=style_of(colour)["color"], label=name)
@@ -224,6 +219,12 @@ def _plot_by_group(axes: "Axes", groups: Mapping[str, Sequence[CostPoint]], x: C
         axes.plot(
             [], [], linestyle="none", color=INK, marker=style_of(position)["marker"], label=f"{resolution} px"
         )  # fmt: skip
+    labels = [
+        (cost / unit, point.value, point.label.partition("@")[0], style_of(colour)["color"])
+        for colour, points in enumerate(groups.values())
+        for cost, point in with_cost(points, x)
+    ]
+    return list(dict.fromkeys(labels)) if len(labels) <= _MOST_LABELS else []
 
 
 def _plot_line(axes: "Axes", own: Sequence[tuple[float, CostPoint]], unit: float, **style: Any) -> None:
@@ -234,8 +235,25 @@ def _plot_line(axes: "Axes", own: Sequence[tuple[float, CostPoint]], unit: float
     )  # fmt: skip
 
 
+def _along_lines(pairs: Sequence[tuple[float, CostPoint]], unit: float) -> list[tuple[float, float]]:
+    """The lines of the resolutions, as obstacles."""
+    return [
+        place
+        for resolution in {point.resolution for _, point in pairs}
+        for place in along([(cost / unit, point.value) for cost, point in pairs if point.resolution == resolution])
+    ]
+
+
+def _one_label_a_point(labels: Sequence[Label]) -> list[Label]:
+    """Several budgets may have one winner: their names in one label."""
+    texts: dict[tuple[float, float, str], list[str]] = {}
+    for x, y, text, colour in labels:
+        texts.setdefault((x, y, colour), []).append(text)
+    return [(x, y, ", ".join(names), colour) for (x, y, colour), names in texts.items()]
+
+
 def _from_zero(axes: "Axes", values: Sequence[float], wanted: bool = True) -> None:
     """Distances begin at 0 where that wastes less than half of the page."""
     low, high = min(values), max(values)
-    margin = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
+    margin = 0.1 * (high - low) or 0.1 * abs(high) or 1.0
     axes.set_ylim(-0.03 * high if wanted and 0 <= low < 0.5 * high else low - margin, high + margin)

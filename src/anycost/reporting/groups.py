@@ -24,10 +24,16 @@ class Quantity:
     digest: str
     part: str
     data: str
+    kind: str
 
     @staticmethod
     def of(one: Measurement) -> "Quantity":
-        return Quantity(one.metric, one.protocol.digest, one.part, one.data)
+        return Quantity(one.metric, one.protocol.digest, one.part, one.data, one.protocol.kind)
+
+    @property
+    def title(self) -> str:
+        """For axes: the name, and an arrow to where better is."""
+        return f"{self.metric} {'↑' if self.kind in HIGHER_IS_BETTER else '↓'}"
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Annotation
 
 _POSITIONS = ((0, -1), (0, 1), (-1, -1), (1, 1), (1, -1), (-1, 1), (1, 0), (-1, 0))
 """Where a label may stand about its point, best first: below, above, then the corners and sides."""
-_GAP = 3.5  # points between a marker's centre and its label's edge
-_ALIGN = {-1: ("right", "top"), 0: ("center", "center"), 1: ("left", "bottom")}
+_GAPS = (3.5, 6.5, 10.0, 15.0)  # points between a marker's centre and its label's edge, the nearest that is free
+_ACROSS = {-1: "right", 0: "center", 1: "left"}
+_ALONG = {-1: "top", 0: "center", 1: "bottom"}
+_OVERLAP, _OUTSIDE, _FAR = 1000.0, 500.0, 2.0
+"""What it costs to hit another label, to leave the axes, to stand one gap further off; a hit point or line costs 1."""
 
 
 def place_labels(
@@ -19,41 +23,48 @@ def place_labels(
     obstacles: Sequence[tuple[float, float]] = (),
     size: float = 6.2,
 ) -> None:
-    """Write each (x, y, text, colour) beside its point, where it hits the fewest points, labels and borders.
+    """Write each (x, y, text, colour) beside its point, where it hits the fewest labels, borders, points and lines.
 
     `obstacles` are further points in data coordinates. Call when the limits of the axes stand.
     """
-    from matplotlib.patheffects import withStroke
-
     figure: Any = axes.figure
     figure.draw_without_rendering()  # the layout settles where things lie in pixels
     renderer = figure.canvas.get_renderer()
     points = axes.transData.transform([(x, y) for x, y, *_ in labelled] + list(obstacles))
-    border, taken = axes.get_window_extent(renderer), []
-    for x, y, text, colour in labelled:
-        best = None
-        for rank, (dx, dy) in enumerate(_POSITIONS):
-            note = axes.annotate(
-                text, (x, y), (dx * _GAP * (0.8 if dy else 1), dy * _GAP), textcoords="offset points",
-                ha=_ALIGN[dx][0], va=_ALIGN[dy][1], fontsize=size, color=colour, annotation_clip=True,
-            )  # fmt: skip
-            note.set_in_layout(False)
-            note.set_path_effects([withStroke(linewidth=1.6, foreground="white")])
-            box = note.get_window_extent(renderer).padded(1)
-            cost = (
-                10 * sum(box.overlaps(other) for other in taken)
-                + sum(box.contains(*point) for point in points)
-                + 20 * (box.x0 < border.x0 or box.x1 > border.x1 or box.y0 < border.y0 or box.y1 > border.y1)
-                + rank / 100
-            )
-            if best is None or cost < best[0]:
-                if best:
-                    best[1].remove()
-                best = (cost, note, box)
-            else:
-                note.remove()
-        if best:
-            taken.append(best[2])
+    border = axes.bbox
+    taken: list[Any] = []
+
+    def cost(box: Any, rank: int, far: int) -> float:
+        outside = box.x0 < border.x0 or box.x1 > border.x1 or box.y0 < border.y0 or box.y1 > border.y1
+        hit = sum(box.contains(*point) for point in points)
+        return _OVERLAP * sum(map(box.overlaps, taken)) + _OUTSIDE * outside + hit + _FAR * far + rank / 100
+
+    for label in labelled:
+        tried = []
+        for far, gap in enumerate(_GAPS):
+            for rank, position in enumerate(_POSITIONS):
+                note = _write(axes, label, position, gap, size)
+                box = note.get_window_extent(renderer).padded(0.5)
+                tried.append((cost(box, rank, far), note, box))
+        tried.sort(key=lambda one: one[0])
+        for _, note, _ in tried[1:]:
+            note.remove()
+        taken.append(tried[0][2])
+
+
+def _write(
+    axes: "Axes", label: tuple[float, float, str, str], position: tuple[int, int], gap: float, size: float
+) -> "Annotation":
+    from matplotlib.patheffects import withStroke
+
+    (x, y, text, colour), (dx, dy) = label, position
+    note = axes.annotate(
+        text, (x, y), (dx * gap * (0.8 if dy else 1), dy * gap), textcoords="offset points",
+        ha=_ACROSS[dx], va=_ALONG[dy], fontsize=size, color=colour,
+    )  # fmt: skip
+    note.set_in_layout(False)
+    note.set_path_effects([withStroke(linewidth=1.6, foreground="white")])
+    return note
 
 
 def along(corners: Sequence[tuple[float, float]], steps: bool = False, count: int = 12) -> list[tuple[float, float]]:

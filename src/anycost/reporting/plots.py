@@ -26,10 +26,10 @@ def quantity_figures(quantity: Quantity, groups: Sequence[Group], stem: str) -> 
     points = {group.label(): _points(group, quantity) for group in groups}
     points = {name: own for name, own in points.items() if own}
     if any(len({point.macs for point in own}) > 1 for own in points.values()):
-        yield f"{stem}_vs_macs", draw_quality(points, protocol=quantity.metric)
+        yield f"{stem}_vs_macs", draw_quality(points, protocol=quantity.title)
     curves = _curves(quantity, groups)
     if curves:
-        yield f"{stem}_over_kimg", draw_curves(curves, protocol=quantity.metric)
+        yield f"{stem}_over_kimg", draw_curves(curves, protocol=quantity.title)
 
 
 def _points(group: Group, quantity: Quantity) -> list[CostPoint]:

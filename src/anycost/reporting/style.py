@@ -5,7 +5,6 @@ matplotlib is imported when a figure is drawn, and its global state (pyplot, rcP
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from io import BytesIO
 from math import log10
 from pathlib import Path
 from textwrap import fill
@@ -16,7 +15,6 @@ from anycost.files import atomic_write
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from PIL.Image import Image
 
 SINGLE, DOUBLE = 3.4, 7.0
 """Widths in inches: one column of a two-column paper, and both."""
@@ -115,15 +113,6 @@ def write_png(figure: "Figure", path: Path) -> None:
         _save(figure, file, "png")
 
 
-def as_picture(figure: "Figure") -> "Image":
-    """The PNG in memory, for loggers."""
-    from PIL import Image
-
-    buffer = BytesIO()
-    _save(figure, buffer, "png")
-    return Image.open(buffer).convert("RGB")
-
-
 @styled
 def _save(figure: "Figure", file: IO[bytes], format: str) -> None:
     figure.savefig(file, format=format, metadata={"png": {"Software": None}, "pdf": {"CreationDate": None}}[format])
@@ -145,7 +134,7 @@ def log_axis(axes: "Axes", which: str, values: Sequence[float]) -> None:
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
-    margin = (high / low) ** 0.06 if high > low else 1.5
+    margin = (high / low) ** 0.09 if high > low else 1.5
     getattr(axes, f"set_{which}lim")(low / margin, high * margin)
 
 
