@@ -1,1 +1,1 @@
-"""Measurements of generators: features, distances between distributions, consistency of architectures."""
+"""Measurements of generators: protocols, the measures that follow them, their states and statistics."""
