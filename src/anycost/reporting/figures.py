@@ -110,7 +110,8 @@ def draw_quality(
         labelled = _plot_by_group(axes, groups, x, unit)
     _finish_cost_axes(axes, pairs, x, protocol, device, from_zero)
     legend_above(figure, axes, columns=4 if len(groups) == 1 else 2)
-    place_labels(axes, labelled, _along_lines(pairs, unit))
+    lines = [place for own in groups.values() for place in _along_lines(with_cost(own, x), unit)]
+    place_labels(axes, labelled, lines)
     return figure
 
 
@@ -219,12 +220,12 @@ def _plot_by_group(axes: "Axes", groups: Mapping[str, Sequence[CostPoint]], x: C
         axes.plot(
             [], [], linestyle="none", color=INK, marker=style_of(position)["marker"], label=f"{resolution} px"
         )  # fmt: skip
-    labels = [
-        (cost / unit, point.value, point.label.partition("@")[0], style_of(colour)["color"])
-        for colour, points in enumerate(groups.values())
-        for cost, point in with_cost(points, x)
-    ]
-    return list(dict.fromkeys(labels)) if len(labels) <= _MOST_LABELS else []
+    colours: dict[tuple[float, float, str], str] = {}
+    for colour, points in enumerate(groups.values()):
+        for cost, point in with_cost(points, x):
+            place = cost / unit, point.value, point.label.partition("@")[0]
+            colours[place] = INK if place in colours else style_of(colour)["color"]
+    return [(*place, colour) for place, colour in colours.items()] if len(colours) <= _MOST_LABELS else []
 
 
 def _plot_line(axes: "Axes", own: Sequence[tuple[float, CostPoint]], unit: float, **style: Any) -> None:
