@@ -91,7 +91,7 @@ class LatencyTable:
         seed: int = 0,
         report: Callable[[str], None] | None = None,
     ) -> "LatencyTable":
-        """Measure on the generator's device: as many rounds as fit into about `seconds`, at least three.
+        """Measure on the generator's device: as many rounds as fit into about `seconds`, at least four.
 
         `report` is told how far it is. `Conditions` and `executors.py` say what the other arguments mean.
         """
@@ -138,7 +138,9 @@ class LatencyTable:
     @staticmethod
     def from_json(entry: dict[str, Any]) -> "LatencyTable":
         """The table that `to_json` wrote; its predictions are the same to the bit."""
-        space = {key: tuple(value) if isinstance(value, list) else value for key, value in entry["space"].items()}
+        space: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in entry["space"].items()
+        }
         layers = (
             LayerTimes(tuple(one["inputs"]), tuple(one["outputs"]), tuple(map(tuple, one["ms"])))
             for one in entry["layers"]

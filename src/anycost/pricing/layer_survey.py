@@ -22,7 +22,7 @@ from anycost.pricing.latency import layer_times_ms
 from anycost.pricing.latency_table import LatencyTable, LayerTimes, PredictionError
 from anycost.pricing.macs import executed_layers
 
-LEAST_ROUNDS, MOST_ROUNDS = 3, 40
+LEAST_ROUNDS, MOST_ROUNDS = 4, 40
 HELD_OUT = 12
 _WIDEST_AXIS = 5  # counts per point
 
@@ -38,25 +38,26 @@ def survey(
     seed: int = 0,
     report: Callable[[str], None] | None = None,
 ) -> LatencyTable:
-    """Measure as many rounds as fit into about `seconds`, at least three, after one to warm up."""
+    """Measure as many rounds as fit into about `seconds`, at least `LEAST_ROUNDS`."""
     space, device, rng = generator.space, generator.constant.device, random.Random(seed)
     training = generator.training
     generator.eval()
     cover, known = _Cover(space, rng), _known(space)
     held_out = _held_out(space, rng, known)
     wholes = [*known, *held_out]
+    cells: Cells = {}
     parts: _Parts = [[] for _ in wholes]
+    rounds, done = LEAST_ROUNDS, 0
+    start = time.perf_counter()
     with running_under(wanted, device):
-        start = time.perf_counter()
-        _round(generator, wanted, cover, wholes, rng, {}, parts)
-        round_sec = time.perf_counter() - start
-        rounds = min(max(int(seconds / round_sec), LEAST_ROUNDS), MOST_ROUNDS)
-        cells: Cells = {}
-        parts = [[] for _ in wholes]
-        for turn in range(rounds):
+        while done < rounds:
             _round(generator, wanted, cover, wholes, rng, cells, parts)
-            if report is not None and (turn + 1) % max(rounds // 4, 1) == 0:
-                report(f"latency table: round {turn + 1} of {rounds}, {round_sec:.1f} s each")
+            done += 1
+            if done == 2:  # the first one warms up: what it takes longer leaves no trace in least times
+                round_sec = (time.perf_counter() - start) / 2
+                rounds = min(max(int(seconds / round_sec), LEAST_ROUNDS), MOST_ROUNDS)
+            if report is not None and done % max(rounds // 4, 1) == 0:
+                report(f"latency table: round {done} of {rounds}")
     generator.train(training)
     return _table(generator, wanted, wholes, cells, [sum(one) for one in parts], rounds)
 
@@ -108,7 +109,8 @@ def _known(space: ArchitectureSpace) -> list[Architecture]:
 
 def _held_out(space: ArchitectureSpace, rng: random.Random, known: list[Architecture]) -> list[Architecture]:
     """Random ones, none of them known, as distinct as the space has them."""
-    keys, drawn = {one.key for one in known}, []
+    keys = {one.key for one in known}
+    drawn: list[Architecture] = []
     for _ in range(50 * HELD_OUT):
         one = space.sample(rng, "flexible", rng.choice(space.resolutions))
         if one.key not in keys and len(drawn) < HELD_OUT:

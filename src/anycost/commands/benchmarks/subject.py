@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -69,7 +70,9 @@ def _of_weights(weights: str) -> Subject:
     header = read_header(path)
     if not header.space:
         raise UserError(f"weights={weights} holds no generator (kind={header.kind})")
-    entries = {key: tuple(value) if isinstance(value, list) else value for key, value in header.space.items()}
+    entries: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in header.space.items()
+    }
     model = header.model
     return Subject(str(path), ArchitectureSpace(**entries), model["latent_dim"], model["mapping_layers"], path)
 
