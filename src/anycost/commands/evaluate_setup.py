@@ -122,15 +122,14 @@ def _generator_subject(config: EvaluateConfig, file: Path, device: torch.device)
 
 
 def _architectures(space: ArchitectureSpace, texts: Sequence[str]) -> dict[str, Architecture]:
-    """Every distinct architecture that the texts name, by label; labels that two of them share get the file's name."""
+    """Every architecture that the texts name, by label; a label that another one has already gets the file's name."""
     if list(texts) == ["auto"]:
         texts = ["full", *(f"{ratio:g}" for ratio in reversed(space.ratios[:-1]) if _exists(space, ratio))]
     found: dict[str, Architecture] = {}
     for text in texts:
         for label, one in space.parse_all(text).items():
-            if any(one.key == other.key for other in found.values()):
-                continue
-            found[f"{Path(text).stem}:{label}" if label in found else label] = one
+            taken = label in found and found[label].key != one.key
+            found[f"{Path(text).stem}:{label}" if taken else label] = one
     if not found:
         raise UserError("architectures=[] names none; use full, 0.5, 0.5@32, FILE.json, or leave it out")
     return found

@@ -246,13 +246,13 @@ def evaluate_in_memory(plan: Plan) -> list[Measurement]:
         log.info("measuring %d %s (kept for later runs)", work.samples, work.title)
         states = _states(work)
         plan.keep_reals(missing, lambda c, g: states[c][g])
-    return [
-        one
+    states_of = {
+        cell.key: state
         for group in works
         for cells, column in zip(group.cells, _states(group.work), strict=True)
         for cell, state in zip(cells, column, strict=True)
-        for one in plan.measurements(cell, state)
-    ]
+    }
+    return [one for cell in plan.cells for one in plan.measurements(cell, states_of[cell.key])]
 
 
 def _states(work: Pass) -> States:

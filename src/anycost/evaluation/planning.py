@@ -23,6 +23,11 @@ class Cell:
     architecture: Architecture
     measure: Measure
 
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for cells of equal values."""
+        return self.architecture.key, self.measure.protocol.digest
+
 
 @dataclass(frozen=True)
 class Work:
@@ -63,13 +68,16 @@ class Plan:
         return list({one.part: one for one in same}.values())
 
     def passes(self, records: Sequence[Measurement]) -> list[Work]:
-        """The passes over generated images that `records` leave to do: one for each sampling."""
+        """The passes over generated images that `records` leave to do: one for each sampling.
+
+        Labels may name the same executed network: it is measured once.
+        """
         groups: dict[Any, list[Cell]] = {}
-        for cell in self.cells:
+        for cell in {cell.key: cell for cell in reversed(self.cells)}.values():
             if not self.recorded(cell, records):
                 key = (cell.measure.sampling, cell.measure.protocol.epsilon)
-                groups.setdefault(key, []).append(cell)
-        return [self._pass(cells) for cells in groups.values()]
+                groups.setdefault(key, []).insert(0, cell)
+        return [self._pass(cells) for cells in reversed(groups.values())]
 
     def missing_reals(self, works: Iterable[Work]) -> dict[int, list[Measure]]:
         """By resolution, the measures whose statistics of real images these passes need and nobody has made yet."""
