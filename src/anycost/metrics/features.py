@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +33,7 @@ class FeatureExtractor(Protocol):
 @contextmanager
 def full_precision(device_type: str = "cuda") -> Iterator[None]:
     """Float32 that is float32: no autocast, and no TF32, which keeps 10 bits of the mantissa on a GPU."""
-    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [backend.allow_tf32 for backend in backends]
     for backend in backends:
         backend.allow_tf32 = False
@@ -77,7 +77,7 @@ class InceptionFeatures:
         network = network or FeatureExtractorInceptionV3(
             "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(INCEPTION.find())
         )
-        self.network: nn.Module = network.to(device)
+        self.network: Any = network.to(device)
         self.body = nn.Sequential(*list(self.network.children())[:-1])  # all but the classifier
         self.resize = resize
         self.identity = f"inception-{INCEPTION.sha256_prefix}{'-pytorch' if resize == PYTORCH_299 else ''}"

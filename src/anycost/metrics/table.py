@@ -1,7 +1,7 @@
 """The table of all metrics that can be asked for by name: published protocols, and offline ones of our own."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import fields
 from difflib import get_close_matches
 
@@ -109,20 +109,25 @@ def _named_as_in_training(name: str) -> MetricProtocol:
     raise UserError(f"metrics={name} is not known; {hint}There are {', '.join(PROTOCOLS)}")
 
 
-def markdown_protocols(table: Sequence[MetricProtocol] | None = None) -> str:
-    """Every field of every protocol, one row each; for docs/metrics.md."""
-    rows = list(PROTOCOLS.values()) if table is None else list(table)
-    header = [field.name for field in fields(MetricProtocol)]
-    lines = [header, ["---"] * len(header)]
-    lines += [[_cell(getattr(row, name)) for name in header] for row in rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+def markdown_protocols() -> str:
+    """Every field of every protocol, for docs/metrics.md: a row each, and a line of what is the same for all.
+
+    Fields that only some kinds have stand together in the last column.
+    """
+    rows = list(PROTOCOLS.values())
+    names = [field.name for field in fields(MetricProtocol)]
+    special = [field.name for field in fields(MetricProtocol) if field.default in (None, "")]
+    shared = [name for name in names if name not in special and len({getattr(row, name) for row in rows}) == 1]
+    header = [name for name in names if name not in (*shared, *special)]
+    lines = [[*header, "further"], ["---"] * (len(header) + 1)]
+    for row in rows:
+        given = [f"{name}: {_cell(getattr(row, name))}" for name in special if getattr(row, name) not in (None, "")]
+        lines.append([*(_cell(getattr(row, name)) for name in header), "; ".join(given) or "-"])
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"{table}\nThe same for all: {', '.join(f'{name} {_cell(getattr(rows[0], name))}' for name in shared)}.\n"
 
 
 def _cell(value: object) -> str:
-    if value is None or value == "":
-        return "-"
     if isinstance(value, tuple):
-        return " .. ".join(f"{part:g}" for part in value)
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value)
+        return " to ".join(f"{part:g}" for part in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
