@@ -11,6 +11,7 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ class ArchitectureSpace:
         """Output resolutions that are trained, ascending: the highest `num_resolutions`."""
         return tuple(_powers_of_two(self.resolution)[-self.num_resolutions :])
 
-    @property
+    @cached_property
     def full_channels(self) -> tuple[int, ...]:
         return self.channels or ladder(self.resolution, self.multiplier, self.channel_cap)
 
@@ -113,12 +114,23 @@ class ArchitectureSpace:
 
     def allowed_ratios(self, point: int) -> tuple[float, ...]:
         """Ratios of the flexible mode at this point: none may fall below the smallest uniform network's count."""
-        full = self.full_channels[point]
+        return self._allowed_ratios[point]
+
+    @cached_property
+    def _allowed_ratios(self) -> tuple[tuple[float, ...], ...]:
         if self.channels:
-            bottom: float = self.ratios[0] * full
+            bottom: Sequence[float] = [self.ratios[0] * full for full in self.channels]
         else:
-            bottom = ladder(self.resolution, self.multiplier, self.channel_cap, self.ratios[0])[point]
-        return tuple(ratio for ratio in self.ratios if ratio * full >= bottom)
+            bottom = ladder(self.resolution, self.multiplier, self.channel_cap, self.ratios[0])
+        return tuple(
+            tuple(ratio for ratio in self.ratios if ratio * full >= least)
+            for full, least in zip(self.full_channels, bottom, strict=True)
+        )
+
+    @cached_property
+    def _flexible_counts(self) -> tuple[dict[float, int], ...]:
+        """Per point, the count of each of the space's ratios: kept, since a search asks for millions."""
+        return tuple({r: self._rounded(full, r) for r in self.ratios} for full in self.full_channels)
 
     # ---- making architectures
 
@@ -167,7 +179,9 @@ class ArchitectureSpace:
         return Architecture(resolution, channels, ratios)
 
     def _flexible_count(self, point: int, ratio: float) -> int:
-        full = self.full_channels[point]
+        return self._flexible_counts[point].get(ratio) or self._rounded(self.full_channels[point], ratio)
+
+    def _rounded(self, full: int, ratio: float) -> int:
         count = min(max(int(ratio * full), self.min_channels), full)
         return min(math.ceil(count / self.divided_by) * self.divided_by, full)
 
