@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 _POSITIONS = ((0, -1), (0, 1), (-1, -1), (1, 1), (1, -1), (-1, 1), (1, 0), (-1, 0))
 """Where a label may stand about its point, best first: below, above, then the corners and sides."""
 _GAPS = (3.5, 6.5, 10.0, 15.0)  # points between a marker's centre and its label's edge, the nearest that is free
-_ACROSS = {-1: "right", 0: "center", 1: "left"}
-_ALONG = {-1: "top", 0: "center", 1: "bottom"}
 _OVERLAP, _OUTSIDE, _FAR = 1000.0, 500.0, 2.0
 """What it costs to hit another label, to leave the axes, to stand one gap further off; a hit point or line costs 1."""
 
@@ -40,31 +38,41 @@ def place_labels(
         return _OVERLAP * sum(map(box.overlaps, taken)) + _OUTSIDE * outside + hit + _FAR * far + rank / 100
 
     for label in labelled:
+        note = _write(axes, label, size)
+        at = axes.transData.transform(label[:2])
+        extent, pixels = note.get_window_extent(renderer), figure.dpi / 72
         tried = []
         for far, gap in enumerate(_GAPS):
-            for rank, position in enumerate(_POSITIONS):
-                note = _write(axes, label, position, gap, size)
-                box = note.get_window_extent(renderer).padded(0.5)
-                tried.append((cost(box, rank, far), note, box))
-        tried.sort(key=lambda one: one[0])
-        for _, note, _ in tried[1:]:
-            note.remove()
-        taken.append(tried[0][2])
+            for rank, (dx, dy) in enumerate(_POSITIONS):
+                across = dx * (gap * (0.8 if dy else 1) + extent.width / 2 / pixels)
+                offset = across, dy * (gap + extent.height / 2 / pixels)
+                box = _box(at, offset, extent, pixels)
+                tried.append((cost(box, rank, far), offset, box))
+        _, offset, box = min(tried, key=lambda one: one[0])
+        note.set_position(offset)
+        taken.append(box)
 
 
-def _write(
-    axes: "Axes", label: tuple[float, float, str, str], position: tuple[int, int], gap: float, size: float
-) -> "Annotation":
+def _write(axes: "Axes", label: tuple[float, float, str, str], size: float) -> "Annotation":
+    """The text centred on its point; its position is an offset from there in points of type."""
     from matplotlib.patheffects import withStroke
 
-    (x, y, text, colour), (dx, dy) = label, position
+    x, y, text, colour = label
     note = axes.annotate(
-        text, (x, y), (dx * gap * (0.8 if dy else 1), dy * gap), textcoords="offset points",
-        ha=_ACROSS[dx], va=_ALONG[dy], fontsize=size, color=colour,
-    )  # fmt: skip
+        text, (x, y), (0, 0), textcoords="offset points", ha="center", va="center", fontsize=size, color=colour
+    )
     note.set_in_layout(False)
     note.set_path_effects([withStroke(linewidth=1.6, foreground="white")])
     return note
+
+
+def _box(at: Sequence[float], offset: tuple[float, float], extent: Any, pixels: float) -> Any:
+    """The bounding box of a text of this extent whose centre stands `offset` (in points) from `at` (in pixels)."""
+    from matplotlib.transforms import Bbox
+
+    left = at[0] + offset[0] * pixels - extent.width / 2
+    bottom = at[1] + offset[1] * pixels - extent.height / 2
+    return Bbox.from_bounds(left, bottom, extent.width, extent.height).padded(0.5)
 
 
 def along(corners: Sequence[tuple[float, float]], steps: bool = False, count: int = 12) -> list[tuple[float, float]]:

@@ -1,0 +1,117 @@
+"""Folders that reports are made of: what is found, in which order, and what is said where there is nothing."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from anycost.architecture import ArchitectureSpace
+from anycost.errors import UserError
+from anycost.interchange.weights import Header, write_weights
+from anycost.metrics.records import Measurement, write_measurements
+from anycost.reporting.gather import gather
+
+Measure = Callable[..., Measurement]
+
+ONE = {"full": {2000: 3.0}}
+
+
+def test_a_run_holds_what_its_files_say(make_run: Callable[..., Path], measurement: Measure) -> None:
+    folder = make_run("one", {"full": {1000: 3.0, 2000: 2.0}}, seed=7)
+    write_measurements(folder / "evaluation" / "records.jsonl", [measurement("0.5", 2000, 4.0, weights="ab")])
+    (run,) = gather([str(folder)])
+    assert (run.name, run.stage, run.kimg, run.seed) == ("one", "ada_ch", 2.0, 7)
+    assert [(one.label, one.images, one.value) for one in run.measurements] == [
+        ("full", 1000, 3.0), ("full", 2000, 2.0), ("0.5", 2000, 4.0),
+    ]  # fmt: skip
+    assert len(run.rows) == 2
+    assert run.grid is not None
+    assert run.grid.name == "kimg_000002.000.png"
+    assert run.weights == ""
+
+
+def test_prices_come_from_the_weights_file_where_there_is_one(
+    make_run: Callable[..., Path], space: ArchitectureSpace
+) -> None:
+    folder = make_run("one", ONE)
+    (by_config,) = gather([str(folder)])
+    header = Header("training", {"resolution": 32, "channels": [8] * 8}, {"latent_dim": 16, "mapping_layers": 1})
+    write_weights(folder / "weights.safetensors", {}, header)
+    (by_header,) = gather([str(folder)])
+    assert by_config.prices is not None
+    assert by_config.prices.space.full_channels == space.full_channels
+    assert by_header.prices is not None
+    assert by_header.prices.space.full_channels == (8,) * 8
+    assert (by_header.prices.latent_dim, by_header.prices.mapping_layers) == (16, 1)
+    assert len(by_header.weights) == 16
+
+
+def test_a_pipeline_is_its_stages_in_their_order_without_those_set_aside(
+    make_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    for stage in ("ada_ch", "multires", "stylegan2", "multires-before"):
+        make_run(f"pipe/{stage}", ONE)
+    (tmp_path / "pipe" / "config.yaml").write_text("seed: 0\n")
+    assert [run.name for run in gather([str(tmp_path / "pipe")])] == [
+        "pipe/stylegan2", "pipe/multires", "pipe/ada_ch",
+    ]  # fmt: skip
+
+
+def test_a_multirun_is_its_runs_and_their_stages(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    for name in ("sweep/10", "sweep/2", "sweep/3/stylegan2", "sweep/3/ada_ch"):
+        make_run(name, ONE)
+    names = [run.name for run in gather([str(tmp_path / "sweep")])]
+    assert names == ["sweep/2", "sweep/3/stylegan2", "sweep/3/ada_ch", "sweep/10"]
+
+
+def test_a_folder_named_twice_counts_once(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_run("pipe/ada_ch", ONE)
+    runs = gather([str(folder), str(tmp_path / "pipe"), f"{folder}/../ada_ch"])
+    assert [run.name for run in runs] == ["ada_ch"]
+
+
+def test_equal_names_become_paths(make_run: Callable[..., Path]) -> None:
+    folders = [make_run(name, ONE) for name in ("a/run", "b/run")]
+    assert [run.name for run in gather(list(map(str, folders)))] == list(map(str, folders))
+
+
+def test_an_evaluation_outside_a_run(tmp_path: Path, measurement: Measure) -> None:
+    write_measurements(tmp_path / "evaluate" / "records.jsonl", [measurement("full", 0, 1.0)])
+    (run,) = gather([str(tmp_path / "evaluate")])
+    assert (run.name, run.stage, run.seed, run.prices) == ("evaluate", "", None, None)
+    assert len(run.measurements) == 1
+
+
+def message(*paths: object) -> str:
+    with pytest.raises(UserError) as error:
+        gather([str(path) for path in paths])
+    return str(error.value)
+
+
+def test_errors_say_what_to_do(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    assert "needs the folder of a run" in message()
+    assert f"{tmp_path / 'no'} does not exist" in message(tmp_path / "no")
+    trained = make_run("trained")
+    assert f"give the folder of a run: {trained}" in message(trained / "run.json")
+    assert "metrics.every_kimg" in message(trained)
+    write_weights(trained / "weights.safetensors", {}, Header("training"))
+    assert f"anycost evaluate weights={trained} measures" in message(trained)
+    (tmp_path / "empty").mkdir()
+    assert "nothing has been measured" in message(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("file", ["metrics.jsonl", "run.json", "config.yaml", "search/x/result.json"])
+def test_broken_files_are_named(make_run: Callable[..., Path], file: str) -> None:
+    folder = make_run("one", ONE)
+    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_text('{"torn": [')
+    assert str(folder / file) in message(folder)
+
+
+def test_a_line_without_a_field_is_named(make_run: Callable[..., Path]) -> None:
+    folder = make_run("one", ONE)
+    line = json.loads((folder / "metrics.jsonl").read_text())
+    del line["value"]
+    (folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    assert str(folder / "metrics.jsonl") in message(folder)

@@ -1,0 +1,112 @@
+"""Seeds are taken together where nothing else differs; what may share a column, and which value is best."""
+
+from collections.abc import Callable, Sequence
+from math import isnan, sqrt
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anycost.metrics.records import Measurement
+from anycost.reporting.gather import gather
+from anycost.reporting.groups import Group, Quantity, group_runs, is_better, quantities, together
+
+Measure = Callable[..., Measurement]
+
+
+def grouped(*folders: Path) -> list[Group]:
+    return group_runs(gather(list(map(str, folders))))
+
+
+def only_quantity(groups: Sequence[Group]) -> Quantity:
+    (quantity,) = quantities([run for group in groups for run in group.runs])
+    return quantity
+
+
+def test_runs_that_differ_by_the_seed_only_are_one_group(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    values = [3.0, 4.0, 8.0]
+    for seed, value in enumerate(values):
+        make_run(f"sweep/{seed}", {"full": {1000: 2 * value, 2000: value}, "0.5": {2000: 1.0}}, seed=seed)
+    (group,) = grouped(tmp_path / "sweep")
+    assert group.label() == "sweep (3 seeds)"
+    last = group.last(only_quantity([group]))
+    assert last["full"].mean == pytest.approx(5.0)
+    assert last["full"].std == pytest.approx(sqrt(((3 - 5) ** 2 + (4 - 5) ** 2 + (8 - 5) ** 2) / 2))
+    assert (last["full"].count, last["full"].kimg) == (3, 2.0)
+    assert last["0.5"].std == 0
+    curve = group.curve(only_quantity([group]), "full")
+    assert [(one.kimg, one.mean) for one in curve] == [(1.0, 10.0), (2.0, 5.0)]
+
+
+def test_a_setting_that_differs_splits_and_names_the_groups(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    for seed in (0, 1):
+        for mode in ("uniform", "flexible"):
+            make_run(f"sweep/{mode}{seed}", {"full": {2000: 1.0}}, seed=seed, stage={"mode": mode})
+    assert [group.label() for group in grouped(tmp_path / "sweep")] == [
+        "mode=flexible (2 seeds)", "mode=uniform (2 seeds)",
+    ]  # fmt: skip
+
+
+def test_runs_of_other_lengths_stand_alone(make_run: Callable[..., Path]) -> None:
+    whole = make_run("whole", {"full": {2000: 1.0}}, seed=0)
+    short = make_run("short", {"full": {1000: 1.0}}, seed=1, images=1000)
+    assert [group.label() for group in grouped(whole, short)] == ["whole", "short"]
+
+
+def test_stages_of_pipelines_that_start_from_their_own_pipeline_are_seeds(
+    make_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    for seed in (0, 1):
+        start = tmp_path / f"sweep/{seed}/multires/weights.safetensors"
+        make_run(f"sweep/{seed}/ada_ch", {"full": {2000: 1.0}}, seed=seed, init_from=str(start))
+    assert len(grouped(tmp_path / "sweep")) == 1
+    elsewhere = make_run("other/2/ada_ch", {"full": {2000: 1.0}}, seed=2, init_from="/elsewhere/weights.safetensors")
+    assert len(grouped(tmp_path / "sweep", elsewhere)) == 2
+
+
+def test_one_seed_has_no_deviation(make_run: Callable[..., Path]) -> None:
+    (group,) = grouped(make_run("one", {"full": {2000: 1.0}}))
+    assert isnan(group.last(only_quantity([group]))["full"].std)
+
+
+def test_protocols_parts_and_data_never_share_a_quantity(measurement: Measure) -> None:
+    lines = [
+        measurement("full", 1, 1.0), measurement("full", 1, 1.0, "fd5k_embedded"),
+        measurement("full", 1, 1.0, data="other"), measurement("full", 1, 1.0, "pr5k3_embedded", part="precision"),
+        measurement("full", 1, 1.0, "pr5k3_embedded", part="recall"), measurement("0.5", 2, 2.0),
+    ]  # fmt: skip
+    assert len({Quantity.of(line) for line in lines}) == 5
+
+
+def test_best_follows_the_direction_of_the_metric(make_run: Callable[..., Path], measurement: Measure) -> None:
+    values = {1000: 0.3, 1500: 0.9, 2000: 0.5}
+    for protocol, part, best in (("fd1k_embedded", "", 0.3), ("pr5k3_embedded", "recall", 0.9)):
+        lines = [measurement("full", images, value, protocol, part=part) for images, value in values.items()]
+        (group,) = grouped(make_run(protocol, lines))
+        assert group.best(only_quantity([group]))["full"].mean == best
+        assert group.last(only_quantity([group]))["full"].mean == 0.5
+
+
+def test_later_lines_replace_earlier_ones_of_the_same_instant(
+    make_run: Callable[..., Path], measurement: Measure
+) -> None:
+    (group,) = grouped(make_run("one", [measurement("full", 2000, 5.0), measurement("full", 2000, 4.0)]))
+    quantity = only_quantity([group])
+    assert group.last(quantity)["full"].mean == 4.0
+    assert len(group.curve(quantity, "full")) == 1
+
+
+@given(values=st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8))
+def test_together_is_the_textbook_mean_and_deviation(values: list[float], measurement: Measure) -> None:
+    found = together([measurement("full", 1000, value) for value in values])
+    mean = sum(values) / len(values)
+    assert found.mean == pytest.approx(mean, abs=1e-9)
+    assert found.std**2 * (len(values) - 1) == pytest.approx(sum((one - mean) ** 2 for one in values), abs=1e-6)
+
+
+def test_is_better(measurement: Measure) -> None:
+    low, high = (measurement("full", 1, value) for value in (1.0, 2.0))
+    assert is_better(low, high)
+    assert not is_better(high, low)
+    assert not is_better(low, low)
