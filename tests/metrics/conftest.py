@@ -91,14 +91,14 @@ def inception(untrained_inception: FeatureExtractorInceptionV3, place: Callable)
 
 @pytest.fixture
 def vgg_state() -> dict[str, Tensor]:
-    """A state dict of VGG-16's layout; the classifier, which LPIPS drops, repeats one number (a small file)."""
+    """A state dict of VGG-16's layout; the weights of its dense layers repeat one row (a small file)."""
     with torch.device("meta"):
         layout = vgg16().state_dict()
     generator = torch.Generator().manual_seed(0)
     state = {}
     for name, tensor in layout.items():
-        if name.startswith("classifier"):
-            state[name] = torch.zeros(()).expand(tensor.shape)
+        if name.startswith("classifier") and tensor.dim() == 2:
+            state[name] = (torch.randn(1, tensor.shape[1], generator=generator) / 30).expand(tensor.shape)
         else:
             state[name] = torch.randn(tensor.shape, generator=generator) / max(tensor[0].numel(), 1) ** 0.5
     return state
@@ -116,3 +116,10 @@ def predictor(untrained_resnet: nn.Module, hub: Path) -> nn.Module:
     """Its weights lie where the official ones are looked for."""
     torch.save({"state_dict": untrained_resnet.state_dict()}, hub / ATTRIBUTE_PREDICTOR.file)
     return untrained_resnet
+
+
+@pytest.fixture
+def vgg(vgg_state: dict[str, Tensor], place: Callable) -> Path:
+    """The file of VGG-16 that LPIPS and the features look for."""
+    place("anycost.networks.perceptual.VGG16", VGG16, vgg_state)
+    return place("anycost.metrics.features.VGG16", VGG16, vgg_state)

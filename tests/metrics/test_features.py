@@ -1,12 +1,14 @@
 """Feature extractors: the real Inception loading code, its two ways of resizing, and the embedded network."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
 
 from anycost.errors import UserError
 from anycost.metrics.features import InceptionFeatures, PooledFeatures, feature_extractor, full_precision
@@ -31,14 +33,23 @@ def test_inception_loads_its_weights_and_sees_saved_pixels(inception: FeatureExt
 def test_the_official_way_resizes_floats_as_pytorch_does(inception: FeatureExtractorInceptionV3) -> None:
     """[-1, 1] floats reach the network as they are; NVIDIA's pixels reach it as (u8 - 128) / 128."""
     extractor = feature_extractor("inception", resize=PYTORCH_299)
-    images = torch.randn(2, 3, 299, 299, generator=torch.Generator().manual_seed(2)) * 0.5
+    images = torch.randn(1, 3, 299, 299, generator=torch.Generator().manual_seed(2)) * 0.5
     pixels = (images.clamp(-1, 1) * 128 + 128).clamp(0, 255).to(torch.uint8)
     as_network_sees_them = (pixels.float() - 128) / 128
     torch.testing.assert_close(extractor(as_network_sees_them), inception(pixels)[0], rtol=1e-4, atol=1e-5)
-    small = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+    small = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(3))
     enlarged = F.interpolate(small.clamp(-1, 1), (299, 299), mode="bilinear", align_corners=False)
     torch.testing.assert_close(extractor(small), extractor(enlarged))
     assert extractor.identity != feature_extractor("inception").identity
+
+
+def test_vgg_features_are_those_of_torch_fidelity(vgg: Path) -> None:
+    extractor = feature_extractor("vgg16")
+    theirs = FeatureExtractorVGG16("vgg16", ["fc2_relu"], feature_extractor_weights_path=str(vgg))
+    expected = theirs(saved())[0]
+    assert expected.shape == (2, extractor.dimension)
+    assert expected.std() > 0
+    torch.testing.assert_close(extractor(saved().float() / 127.5 - 1), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_embedded_features_are_clamped_and_frozen(stand_in: nn.Module) -> None:

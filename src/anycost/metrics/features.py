@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from anycost.errors import UserError
 from anycost.metrics.protocols import PYTORCH_299, TENSORFLOW_299
-from anycost.networks.published import INCEPTION
+from anycost.networks.published import INCEPTION, VGG16
 from anycost.sampling import to_uint8
 
 if TYPE_CHECKING:
     from anycost.networks.embedded import EmbeddedNetwork
 
-NAMES = ("inception", "embedded")
+NAMES = ("inception", "vgg16", "embedded")
 
 
 class FeatureExtractor(Protocol):
@@ -46,12 +46,14 @@ def full_precision(device_type: str = "cuda") -> Iterator[None]:
 
 
 def feature_extractor(name: str, device: torch.device | str = "cpu", resize: str = TENSORFLOW_299) -> FeatureExtractor:
-    """The extractor called `inception` or `embedded`; `resize` is a protocol's, for Inception.
+    """The extractor called `inception`, `vgg16` or `embedded`; `resize` is a protocol's, for Inception.
 
-    Raises `UserError` when Inception's weights can neither be found nor downloaded.
+    Raises `UserError` when published weights can neither be found nor downloaded.
     """
     if name == "inception":
         return InceptionFeatures(device, resize)
+    if name == "vgg16":
+        return VggFeatures(device)
     if name == "embedded":
         from anycost.networks.embedded import EmbeddedNetwork
 
@@ -99,6 +101,37 @@ class InceptionFeatures:
         weight = self.network.fc.weight
         with full_precision(weight.device.type):
             return features.to(weight) @ weight.T
+
+
+class VggFeatures:
+    """The 4096 features of VGG-16's second dense layer, after its ReLU: what precision and recall are defined on.
+
+    Pixels as saved, resized to 224 as TensorFlow 1 did, as in torch-fidelity.
+    """
+
+    name = "vgg16"
+    identity = f"vgg16-{VGG16.sha256_prefix}"
+    dimension = 4096
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        from torchvision.models import vgg16
+
+        with torch.device("meta"):  # 138 million random numbers would be drawn in vain
+            network = vgg16()
+        network.load_state_dict(torch.load(VGG16.find(), weights_only=True), assign=True)
+        network.classifier = network.classifier[:5]
+        self.network = network.requires_grad_(False).eval().to(device)
+        self.mean = torch.tensor([0.485, 0.456, 0.406], device=device)[:, None, None] * 255
+        self.spread = torch.tensor([0.229, 0.224, 0.225], device=device)[:, None, None] * 255
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+
+        pixels = to_uint8(images).to(self.mean.device).float()
+        with full_precision(self.mean.device.type):
+            resized = interpolate_bilinear_2d_like_tensorflow1x(pixels, size=(224, 224), align_corners=False)
+            return self.network((resized - self.mean) / self.spread)
 
 
 class PooledFeatures:

@@ -15,6 +15,7 @@ CONSISTENCY_SAMPLES = 500
 """A mean distance per image settles far earlier than a distribution: more images would only cost time."""
 
 TENSORFLOW_299 = "299 bilinear (TensorFlow 1)"
+TENSORFLOW_224 = "224 bilinear (TensorFlow 1)"
 PYTORCH_299 = "299 bilinear (PyTorch, not antialiased)"
 PERCEPTUAL_256 = "at most 256 bilinear antialiased"
 BOX_256 = "at most 256 box average"
@@ -31,7 +32,7 @@ class MetricProtocol:
         kind: `frechet`, `kernel`, `precision_recall` compare features of generated and of real images;
             `inception_score` looks at generated ones alone; `path_length` at the ends of short ways through W;
             `consistency` and `attributes` at an architecture beside the full generator.
-        features: the network that judges: `inception`, `lpips`, `attribute_predictor`, `embedded`.
+        features: the network that judges: `inception`, `vgg16`, `lpips`, `attribute_predictor`, `embedded`.
         samples: how many images are generated; pairs of them for `path_length`.
         reals: `none`, `all` (unflipped), a count that is needed, or `<=N`: all of them, N at most.
         resize: how images reach the network's size.

@@ -11,6 +11,7 @@ from anycost.metrics.protocols import (
     BOX_256,
     PERCEPTUAL_256,
     PYTORCH_299,
+    TENSORFLOW_224,
     TENSORFLOW_299,
     UNRESIZED,
     MetricProtocol,
@@ -65,7 +66,9 @@ PROTOCOLS: dict[str, MetricProtocol] = {
         _anycost_fid("fid50k", 50_000),
         _anycost_fid("fid70k", 70_000),
         _inception("kid50k_full", "kernel", subsets=100, subset_size=1000),
-        _inception("pr50k3_full", "precision_recall", neighbours=3),
+        MetricProtocol(
+            "pr50k3_full", "precision_recall", "vgg16", 50_000, "all", TENSORFLOW_224, "uint8", "random", neighbours=3
+        ),
         _inception("is50k", "inception_score", reals="none", splits=10),
         _path_length("ppl2_wend", 50_000),
         _path_length("ppl100k_wend", 100_000),

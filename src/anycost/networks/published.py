@@ -74,7 +74,8 @@ INCEPTION = PublishedWeights(
     address="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     "weights-inception-2015-12-05-6726825d.pth",
     sha256_prefix="6726825d",
-    offline_choice="features=embedded (this one alone: metrics.features=embedded)",
+    offline_choice="features=embedded (this one alone: metrics.features=embedded; the metrics whose names end in "
+    "embedded)",
     variable="ANYCOST_INCEPTION",
 )
 VGG16 = PublishedWeights(
@@ -82,7 +83,7 @@ VGG16 = PublishedWeights(
     address="https://download.pytorch.org/models/vgg16-397923af.pth",
     sha256_prefix="397923af",
     offline_choice="features=embedded (this one alone: stage.consistency.perceptual=embedded, "
-    "metrics.perceptual=embedded)",
+    "metrics.perceptual=embedded; the metrics whose names end in embedded)",
 )
 ATTRIBUTE_PREDICTOR = PublishedWeights(
     title="Anycost's attribute predictor (a ResNet-50 on CelebA)",
