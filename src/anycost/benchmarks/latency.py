@@ -152,7 +152,7 @@ def _timed(row: Row, times: Sequence[tuple[float, list[float]]], table: LatencyT
 def markdown(result: LatencyResult) -> str:
     """The table, with what it was measured on above it and how to read it below."""
     wanted = result.conditions
-    head = ["reduction", "budget", "architecture", "MACs", "MACs (paper)", "ms", "FPS", "speed-up", "quiet ms"]
+    head = ["reduction", "budget", "architecture", "px", "MACs", "MACs (paper)", "ms", "FPS", "speed-up", "quiet ms"]
     if result.table is not None:
         head += ["predicted ms", "error"]
     lines = [f"executor {wanted.executor} on {wanted}; {result.rounds} rounds, all rows in turn", ""]
@@ -164,7 +164,10 @@ def markdown(result: LatencyResult) -> str:
         lines.append(f"predicted ms: from layers of other architectures; median error here {result.error:.1%}.")
         lines.append(f"The table of layers: {result.table.error}.")
     if result.busy > BUSY:
-        lines.append(f"This machine was busy: ms is {result.busy:.2f} times the quiet ms.")
+        lines.append(
+            f"This machine was busy: ms is {result.busy:.2f} times the quiet ms, and FPS and speed-up suffer likewise. "
+            "Close other programs and repeat."
+        )
     return "\n".join(lines)
 
 
@@ -178,6 +181,7 @@ def _cells(row: Row, result: LatencyResult) -> list[str]:
         f"{first.price.macs_paper / row.price.macs_paper:.2f}x" if row.reduction is None else f"{row.reduction:g}x",
         "" if row.budget is None else f"{_amount(row.budget)}mac_paper",
         row.name,
+        str(row.architecture.resolution),
         _amount(row.price.macs),
         _amount(row.price.macs_paper),
         f"{row.ms:.2f}",

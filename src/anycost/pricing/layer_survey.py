@@ -40,26 +40,36 @@ def survey(
 ) -> LatencyTable:
     """Measure as many rounds as fit into about `seconds`, at least `LEAST_ROUNDS`."""
     space, device, rng = generator.space, generator.constant.device, random.Random(seed)
-    training = generator.training
-    generator.eval()
     cover, known = _Cover(space, rng), _known(space)
     held_out = _held_out(space, rng, known)
     wholes = [*known, *held_out]
     cells: Cells = {}
     parts: _Parts = [[] for _ in wholes]
-    rounds, done = LEAST_ROUNDS, 0
-    start = time.perf_counter()
-    with running_under(wanted, device):
-        while done < rounds:
-            _round(generator, wanted, cover, wholes, rng, cells, parts)
-            done += 1
-            if done == 2:  # the first one warms up: what it takes longer leaves no trace in least times
-                round_sec = (time.perf_counter() - start) / 2
-                rounds = min(max(int(seconds / round_sec), LEAST_ROUNDS), MOST_ROUNDS)
-            if report is not None and done % max(rounds // 4, 1) == 0:
-                report(f"latency table: round {done} of {rounds}")
-    generator.train(training)
+    training = generator.training
+    generator.eval()
+    try:
+        with running_under(wanted, device):
+            rounds = _rounds(lambda: _round(generator, wanted, cover, wholes, rng, cells, parts), seconds, report)
+    finally:
+        generator.train(training)
     return _table(generator, wanted, wholes, cells, [sum(one) for one in parts], rounds)
+
+
+def _rounds(one_round: Callable[[], None], seconds: float, report: Callable[[str], None] | None) -> int:
+    """Do rounds for about `seconds`; how many.
+
+    The first one, which warms up, counts too: what it takes longer leaves no trace in least times.
+    """
+    start, rounds, done = time.perf_counter(), LEAST_ROUNDS, 0
+    while done < rounds:
+        one_round()
+        done += 1
+        if done == 2:
+            round_sec = (time.perf_counter() - start) / 2
+            rounds = min(max(int(seconds / round_sec), LEAST_ROUNDS), MOST_ROUNDS)
+        if report is not None and done % max(rounds // 4, 1) == 0:
+            report(f"latency table: round {done} of {rounds}")
+    return rounds
 
 
 class _Cover:
