@@ -21,7 +21,7 @@ def test_shards_cover_the_range_once_in_order(samples: int, count: int) -> None:
     assert (shards[0].first, shards[-1].stop) == (0, samples)
     assert all(one.stop == other.first for one, other in pairwise(shards))
     sizes = [shard.stop - shard.first for shard in shards]
-    assert 1 <= min(sizes)
+    assert min(sizes) >= 1
     assert max(sizes) - min(sizes) <= 1
 
 

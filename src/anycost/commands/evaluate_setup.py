@@ -44,32 +44,49 @@ def prepare(config: EvaluateConfig, data: Sequence[str], team: Team | None) -> P
     chosen = [replace(one, seed=config.seed) for one in protocols(config.metrics)]
     device = choose_device(config, team)
     set_threads(config)
-    subject: Subject
-    if config.images is not None:
-        pictures = GivenPictures(config.images)
-        subject, trained = PicturesSubject(pictures, device), None
-        generator, resolution = None, pictures.resolution
-        default = Path("logs", "evaluate", f"{safe_name(pictures.name)}-{subject.identity[:8]}")
-    else:
-        file = find_weights(config.weights or "")
-        trained = _trained_data(file)
-        subject = _generator_subject(config, file, device)
-        generator, resolution = subject.generator, subject.generator.space.resolution
-        default = file.parent / "evaluation"
-        if not file.with_name("config.yaml").is_file():
-            default = Path("logs", "evaluate", f"{safe_name(file.stem)}-{subject.identity[:8]}")
-    subject.check(chosen)
-    reference = _reference(config, chosen, data, trained, resolution, generator is not None, device)
-    measures = build_measures(chosen, device)
-    for measure in measures if reference else ():
-        if measure.needs_reals:
-            for architecture in subject.architectures.values():
-                reference.check(measure, architecture.resolution)  # type: ignore[union-attr]
+    attempt = _attempt(config, team)
+    subject = _pictures(config, device) if config.images is not None else _generator(config, device)
+    subject.subject.check(chosen)
+    reference = _reference(config, chosen, data, subject, device)
     plan = Plan(
-        subject, measures, reference, _data_identity(reference, trained), config.batch_size, config.shards,
-        _attempt(config, team),
+        subject.subject, build_measures(chosen, device), reference, _data_identity(reference, subject.trained),
+        config.batch_size, config.shards, attempt,
     )  # fmt: skip
-    return Prepared(plan, Path(config.output).expanduser() if config.output else default, generator)
+    output = Path(config.output).expanduser() if config.output else subject.output
+    return Prepared(plan, output, subject.generator)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A subject with the resolution of its real images, the folder of its records, and what it was trained on."""
+
+    subject: Subject
+    resolution: int
+    output: Path
+    generator: Generator | None = None
+    trained: DataConfig | None = None
+
+
+def _pictures(config: EvaluateConfig, device: torch.device) -> _Opened:
+    pictures = GivenPictures(config.images or "")
+    subject = PicturesSubject(pictures, device)
+    return _Opened(subject, pictures.resolution, _own_folder(pictures.name, subject.identity))
+
+
+def _generator(config: EvaluateConfig, device: torch.device) -> _Opened:
+    file = find_weights(config.weights or "")
+    generator, header = open_generator(file)
+    architectures = _architectures(generator.space, config.architectures)
+    images = int(header.card.get("images", 0))
+    identity = weights_identity(file)
+    subject = GeneratorSubject(generator.to(device), f"weights={file}", identity, images, architectures)
+    trained = _trained_data(file)
+    output = file.parent / "evaluation" if trained else _own_folder(file.stem, identity)
+    return _Opened(subject, generator.space.resolution, output, generator, trained)
+
+
+def _own_folder(name: str, identity: str) -> Path:
+    return Path("logs", "evaluate", f"{safe_name(name)}-{identity[:8]}")
 
 
 # ---- the machine
@@ -111,14 +128,7 @@ def _attempt(config: EvaluateConfig, team: Team | None) -> str:
     return os.environ.setdefault(_ATTEMPT, os.urandom(8).hex())
 
 
-# ---- the generator
-
-
-def _generator_subject(config: EvaluateConfig, file: Path, device: torch.device) -> GeneratorSubject:
-    generator, header = open_generator(file)
-    architectures = _architectures(generator.space, config.architectures)
-    images = int(header.card.get("images", 0))
-    return GeneratorSubject(generator.to(device), f"weights={file}", weights_identity(file), images, architectures)
+# ---- architectures
 
 
 def _architectures(space: ArchitectureSpace, texts: Sequence[str]) -> dict[str, Architecture]:
@@ -147,7 +157,7 @@ def _exists(space: ArchitectureSpace, ratio: float) -> bool:
 
 
 def _trained_data(weights: Path) -> DataConfig | None:
-    """What the run was trained on, where the weights lie in its folder."""
+    """What a run was trained on, where the weights lie in its folder."""
     file = weights.with_name("config.yaml")
     return load_config(file).data if file.is_file() else None
 
@@ -156,35 +166,37 @@ def _reference(
     config: EvaluateConfig,
     chosen: Sequence[MetricProtocol],
     arguments: Sequence[str],
-    trained: DataConfig | None,
-    resolution: int,
-    exact: bool,
+    opened: _Opened,
     device: torch.device,
 ) -> Reference | None:
-    """The real images, where a protocol needs them; with `exact`, at the generator's resolution only."""
-    needing = [one.name for one in chosen if one.reals != "none"]
+    """The real images, checked, where a protocol needs them; for a generator at its own resolution only."""
+    needing = [one for one in chosen if one.reals != "none"]
     if not needing:
         return None
-    data = _data_config(arguments, trained, resolution, needing[0], exact)
-    if exact and data.resolution != resolution:
+    data = _data_config(arguments, opened, needing[0].name)
+    if opened.generator is not None and data.resolution != opened.resolution:
         raise UserError(
-            f"data.resolution={data.resolution} differs from the generator's {resolution} px; leave it out, or give "
-            f"data.resolution={resolution} (architectures such as full@{resolution // 2} are lower outputs)"
+            f"data.resolution={data.resolution} differs from the generator's {opened.resolution} px; leave it out, or "
+            f"give data.resolution={opened.resolution} (lower outputs are architectures: full@{opened.resolution // 2})"
         )
     cache = config.cache or os.environ.get("ANYCOST_CACHE") or "~/.cache/anycost"
-    return Reference(open_source(data), data, Path(cache).expanduser(), device)
+    reference = Reference(open_source(data), data, Path(cache).expanduser(), device)
+    for protocol in needing:
+        for architecture in opened.subject.architectures.values():
+            reference.check(protocol, architecture.resolution)
+    return reference
 
 
-def _data_config(
-    arguments: Sequence[str], trained: DataConfig | None, resolution: int, metric: str, exact: bool
-) -> DataConfig:
+def _data_config(arguments: Sequence[str], opened: _Opened, metric: str) -> DataConfig:
+    """What the arguments say, at the subject's resolution unless they name one; else what it was trained on."""
+    resolution, trained = opened.resolution, opened.trained
     if any(one.startswith("data=") for one in arguments):
         given = any(one.startswith("data.resolution=") for one in arguments)
         is_power = resolution >= 8 and not resolution & (resolution - 1)
         more = [] if given or not is_power else [f"data.resolution={resolution}"]
         return compose(*arguments, *more).data
     if trained is None:
-        where = "the weights lie in no run folder" if exact else "pictures do not say what they imitate"
+        where = "the weights lie in no run folder" if opened.generator else "pictures do not say what they imitate"
         raise UserError(
             f"metrics={metric} needs real images and {where}: add data=NAME, for example data=faces, data=ffhq, or "
             "data=folder data.path=FOLDER"

@@ -22,6 +22,7 @@ from anycost.evaluation.rendering import Reals
 from anycost.evaluation.shards import SHARDS
 from anycost.files import atomic_write
 from anycost.metrics.measure import Measure
+from anycost.metrics.protocols import MetricProtocol
 from anycost.metrics.states import State
 
 log = logging.getLogger(__name__)
@@ -48,9 +49,9 @@ class Reference:
         """Names the data set."""
         return self.source.fingerprint()
 
-    def check(self, measure: Measure, resolution: int) -> None:
+    def check(self, protocol: MetricProtocol, resolution: int) -> None:
         """`UserError` where there are too few reals for the protocol, or they would have to be enlarged."""
-        measure.protocol.real_count(len(self.source))
+        protocol.real_count(len(self.source))
         largest = self.config.resolution
         if resolution > largest:
             raise UserError(
