@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from anycost.reporting.labels import along, place_labels
+from anycost.reporting.labels import Place, place_labels, steps
 from anycost.reporting.points import Cost, CostPoint, front, with_cost
 from anycost.reporting.style import (
     DOUBLE,
@@ -81,7 +81,7 @@ def draw_front(
         )  # fmt: skip
     _finish_cost_axes(axes, pairs, x, protocol, device)
     legend_above(figure, axes)
-    place_labels(axes, [*chosen, *labelled], [*along(best, steps=True), *_along_lines(with_cost(uniform, x), unit)])
+    place_labels(axes, [*chosen, *labelled], [steps(best), *_lines(with_cost(uniform, x), unit)])
     return figure
 
 
@@ -110,8 +110,7 @@ def draw_quality(
         labelled = _plot_by_group(axes, groups, x, unit)
     _finish_cost_axes(axes, pairs, x, protocol, device, from_zero)
     legend_above(figure, axes, columns=4 if len(groups) == 1 else 2)
-    lines = [place for own in groups.values() for place in _along_lines(with_cost(own, x), unit)]
-    place_labels(axes, labelled, lines)
+    place_labels(axes, labelled, [line for own in groups.values() for line in _lines(with_cost(own, x), unit)])
     return figure
 
 
@@ -179,7 +178,7 @@ def _finish_cost_axes(
     unit, name = cost_unit(x, [cost for cost, _ in pairs])
     log_axis(axes, "x", [cost / unit for cost, _ in pairs])
     _from_zero(axes, [value for _, one in pairs for value in (one.value - one.error, one.value + one.error)], from_zero)
-    axes.set_xlabel(COST_LABELS[x].format(name if x != "latency_ms" else f", {device}" if device else ""))
+    axes.set_xlabel(wrapped(COST_LABELS[x].format(name if x != "latency_ms" else f", {device}" if device else ""), 56))
     axes.set_ylabel(wrapped(protocol))
 
 
@@ -236,13 +235,12 @@ def _plot_line(axes: "Axes", own: Sequence[tuple[float, CostPoint]], unit: float
     )  # fmt: skip
 
 
-def _along_lines(pairs: Sequence[tuple[float, CostPoint]], unit: float) -> list[tuple[float, float]]:
-    """The lines of the resolutions, as obstacles."""
-    return [
-        place
-        for resolution in {point.resolution for _, point in pairs}
-        for place in along([(cost / unit, point.value) for cost, point in pairs if point.resolution == resolution])
-    ]
+def _lines(pairs: Sequence[tuple[float, CostPoint]], unit: float) -> list[list[Place]]:
+    """The corners of the lines of the resolutions."""
+    lines: dict[int, list[Place]] = {}
+    for cost, point in pairs:
+        lines.setdefault(point.resolution, []).append((cost / unit, point.value))
+    return list(lines.values())
 
 
 def _one_label_a_point(labels: Sequence[Label]) -> list[Label]:

@@ -1,13 +1,15 @@
 """Direct labels that cover neither points nor one another."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Annotation
 
+Place: TypeAlias = tuple[float, float]
+_SPACING = 3.0  # pixels at 100 dpi between the places of a line that labels avoid
 _POSITIONS = ((0, -1), (0, 1), (-1, -1), (1, 1), (1, -1), (-1, 1), (1, 0), (-1, 0))
 """Where a label may stand about its point, best first: below, above, then the corners and sides."""
 _GAPS = (3.5, 6.5, 10.0, 15.0)  # points between a marker's centre and its label's edge, the nearest that is free
@@ -18,17 +20,18 @@ _OVERLAP, _OUTSIDE, _FAR = 1000.0, 500.0, 2.0
 def place_labels(
     axes: "Axes",
     labelled: Sequence[tuple[float, float, str, str]],
-    obstacles: Sequence[tuple[float, float]] = (),
+    lines: Sequence[Sequence[Place]] = (),
     size: float = 6.2,
 ) -> None:
     """Write each (x, y, text, colour) beside its point, where it hits the fewest labels, borders, points and lines.
 
-    `obstacles` are further points in data coordinates. Call when the limits of the axes stand.
+    `lines` are given by their corners in data coordinates. Call when the limits of the axes stand.
     """
     figure: Any = axes.figure
     figure.draw_without_rendering()  # the layout settles where things lie in pixels
     renderer = figure.canvas.get_renderer()
-    points = axes.transData.transform([(x, y) for x, y, *_ in labelled] + list(obstacles))
+    drawn = [place for line in lines for place in _along(axes.transData.transform(line))]
+    points = [*axes.transData.transform([label[:2] for label in labelled]), *drawn] if labelled else []
     border = axes.bbox
     taken: list[Any] = []
 
@@ -75,12 +78,14 @@ def _box(at: Sequence[float], offset: tuple[float, float], extent: Any, pixels: 
     return Bbox.from_bounds(left, bottom, extent.width, extent.height).padded(0.5)
 
 
-def along(corners: Sequence[tuple[float, float]], steps: bool = False, count: int = 12) -> list[tuple[float, float]]:
-    """Points on the line through `corners` (a step line keeps each value up to the next), as obstacles for labels."""
-    if steps:
-        corners = [one for (x, y), (after, below) in pairwise(corners) for one in ((x, y), (after, y))] + [corners[-1]]
-    return [
-        (x + (after - x) * part / count, y + (below - y) * part / count)
-        for (x, y), (after, below) in pairwise(corners)
-        for part in range(count)
-    ] + [corners[-1]]
+def steps(corners: Sequence[Place]) -> list[Place]:
+    """The corners of a step line that keeps each value up to the next."""
+    return [one for (x, y), (after, _) in pairwise(corners) for one in ((x, y), (after, y))] + [*corners[-1:]]
+
+
+def _along(corners: Any) -> Iterator[Place]:
+    """Places on the line through `corners`, all in pixels, `_SPACING` apart."""
+    yield from corners
+    for (x, y), (after, below) in pairwise(corners):
+        count = int(max(abs(after - x), abs(below - y)) / _SPACING)
+        yield from ((x + (after - x) * part / count, y + (below - y) * part / count) for part in range(1, count))

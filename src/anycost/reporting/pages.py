@@ -54,7 +54,7 @@ def quantity_section(quantity: Quantity, groups: Sequence[Group], figures: Seque
         for one in run.measurements
         if Quantity.of(one) == quantity and is_stale(run, one)
     ]
-    parts = [f"## {quantity.metric}\n", _protocol(measured) + "\n", value_table(groups, quantity)]
+    parts = [f"## {quantity.metric}\n", _protocol(measured), value_table(groups, quantity)]
     notes = []
     if any(len(group.runs) > 1 for group in groups):
         notes.append("± is the standard deviation over seeds (n - 1).")
@@ -80,7 +80,7 @@ def _protocol(measured: Sequence[Measurement]) -> str:
     what = "pairs of images" if protocol.kind == "path_length" else "generated images"
     texts = [
         f"{protocol.kind.replace('_', ' ').capitalize()}, {better} is better. {protocol.samples} {what}",
-        f"reals: {protocol.reals}" + (f" of `{one.data}`" if one.data else ""),
+        f"reals: {protocol.reals}" + (f" of `{one.data}`" if one.data and protocol.reals != "none" else ""),
         f"features: {protocol.features}",
         f"resize: {protocol.resize}",
         f"quantisation: {protocol.quantisation}",
