@@ -314,8 +314,12 @@ def test_missing_weights_stop_before_any_image(hub: Any, monkeypatch: pytest.Mon
         raise OSError("no network")
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
-    for name in ("fid50k_full", "pr50k3_full", "ppl2_wend", "attribute_consistency"):
-        with pytest.raises(UserError, match="embedded"):
+    choices = {
+        "fid50k_full": "fd5k_embedded", "pr50k3_full": "pr5k3_embedded", "ppl2_wend": "ppl1k_wend_embedded",
+        "attribute_consistency": "attribute_consistency_embedded", "is50k": "none of this kind",
+    }  # fmt: skip
+    for name, choice in choices.items():
+        with pytest.raises(UserError, match=f"metrics={name}: .*Put .*Metrics without a download: .*{choice}"):
             build_measures([PROTOCOLS[name]])
 
 

@@ -77,9 +77,10 @@ def test_the_same_set_is_inside_itself_and_a_far_one_is_not(count: int, seed: in
     assert precision_recall(real, real + np.float32(1e3 * size)) == (0, 0)
 
 
-def test_copies_have_no_reach_but_cover_themselves() -> None:
+@pytest.mark.parametrize("dimension", [64, 4096])
+def test_copies_have_no_reach_but_cover_themselves(dimension: int) -> None:
     """Balls of radius zero, where rounding must not decide."""
-    vectors = features(5, 64, 1) * 100
+    vectors = features(5, dimension, 1) * 100
     copies = np.repeat(vectors, 4, axis=0)
     assert precision_recall(copies, vectors + np.float32(0.1))[0] == 0
     assert precision_recall(copies, np.repeat(vectors[:2], 4, axis=0)) == (1, 0.4)

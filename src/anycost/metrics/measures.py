@@ -12,6 +12,7 @@ from typing import cast
 
 import torch
 
+from anycost.errors import UserError
 from anycost.metrics.batches import Batch, Target
 from anycost.metrics.comparison_measures import AttributesMeasure, ConsistencyMeasure, PathLengthMeasure
 from anycost.metrics.feature_measures import (
@@ -24,6 +25,7 @@ from anycost.metrics.features import FeatureExtractor, InceptionFeatures, featur
 from anycost.metrics.measure import Measure, Sampling
 from anycost.metrics.protocols import MetricProtocol
 from anycost.metrics.states import State
+from anycost.metrics.table import offline_names
 from anycost.networks.attributes import AttributePredictor, attribute_predictor
 from anycost.networks.perceptual import PerceptualDistance, perceptual_distance
 
@@ -71,7 +73,15 @@ def build_measures(
     Raises `UserError` with file, address, place, hash and offline choice where published weights cannot be had.
     """
     networks = networks or Networks(device)
-    return [_build(protocol, networks) for protocol in protocols]
+    return [_explained(protocol, networks) for protocol in protocols]
+
+
+def _explained(protocol: MetricProtocol, networks: Networks) -> Measure:
+    try:
+        return _build(protocol, networks)
+    except UserError as error:
+        offline = ", ".join(offline_names(protocol)) or "none of this kind"
+        raise UserError(f"metrics={protocol.name}: {error}. Metrics without a download: {offline}") from error
 
 
 def _build(protocol: MetricProtocol, networks: Networks) -> Measure:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 _BLOCK = 2048
-_ROUNDING = 1e-13  # of two squared lengths: a squared distance below is that of a vector to itself
+_ROUNDING = 1e-12  # of two squared lengths: a squared distance below is that of a vector to itself
 
 
 def precision_recall(

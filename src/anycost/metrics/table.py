@@ -99,6 +99,11 @@ def protocols(names: Iterable[str]) -> list[MetricProtocol]:
     return list(found.values())
 
 
+def offline_names(protocol: MetricProtocol) -> list[str]:
+    """The metrics of the same kind that need no download."""
+    return [one.name for one in PROTOCOLS.values() if one.kind == protocol.kind and one.features == "embedded"]
+
+
 def _named_as_in_training(name: str) -> MetricProtocol:
     if match := _KINDS_IN_TRAINING.fullmatch(name):
         kind, samples, features = match[1], int(match[2]), match[3]
