@@ -18,10 +18,13 @@ from PIL import Image
 
 from anycost.architecture import ArchitectureSpace
 from anycost.commands import main
+from anycost.commands.arguments import parse
+from anycost.commands.evaluate import EvaluateConfig, is_data
 from anycost.configuration.composition import compose
 from anycost.configuration.convert import save_config
 from anycost.evaluation.evaluate import read_records
 from anycost.interchange.weights import Header, write_weights
+from anycost.metrics.table import protocols
 from anycost.networks.generator import Generator
 
 SPACE = {"resolution": 32, "multiplier": 0.125, "channel_cap": 64, "num_resolutions": 3}
@@ -169,6 +172,7 @@ def test_a_folder_of_pictures(evaluate: Callable[..., tuple[str, Path]], tmp_pat
     (["metrics=fd1k_embedded", "data=faces", "data.resolution=64"], r"data\.resolution=64 differs .* 32 px"),
     (["metrics=fd1k_embedded", "data.pathh=x"], r"data\.pathh= is not an option; did you mean path="),
     (["metrics=fd1k_embedded", "data=fases"], r"fases"),
+    (["metrics=fd1k_embedded", "devices=9"], r"devices=9 are more than shards=8; give each a share with shards=9"),
     (["metrics=fd1k_embedded", "devices=0"], r"devices=0 must be at least 1"),
     (["metrics=fd1k_embedded", "accelerator=gpu"], r"accelerator=gpu: torch finds no CUDA device"),
     (["metrics=fd1k_embedded", "images=x"], r"weights=\.\.\. or images=\.\.\. is needed, one of them"),
@@ -234,36 +238,70 @@ def values(folder: Path) -> dict[str, float]:
     return {one.key: one.value for one in read_records(folder)}
 
 
-@pytest.mark.slow
-def test_kill_9_and_other_numbers_of_processes_change_no_bit(trained: Path, tmp_path: Path) -> None:
-    """Alone, as two local processes, as torchrun would start two, and killed at random instants: the same values."""
-    line = [f"weights={trained}", "metrics=frechet600_embedded,consistency200_embedded", "architectures=[full,0.5]",
-            "data.size=600", "batch_size=8"]  # fmt: skip
-    finished(start(tmp_path, *line, "output=whole"))
-    whole = values(tmp_path / "whole")
-    assert len(whole) == 4
+LINE = ["metrics=frechet160_embedded,consistency80_embedded", "architectures=[full,0.5]", "data.size=160",
+        "batch_size=4"]  # fmt: skip
 
-    finished(start(tmp_path, *line, "output=two", "devices=2", "cache=cache2"))
-    assert values(tmp_path / "two") == whole
+
+@pytest.fixture
+def alone(evaluate: Callable[..., tuple[str, Path]], trained: Path) -> dict[str, float]:
+    """What this process finds, alone and uninterrupted."""
+    _, output = evaluate(f"weights={trained}", *LINE, "threads=1")
+    return values(output)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["devices", "torchrun"])
+def test_two_processes_find_what_one_finds_to_the_bit(
+    launcher: str, alone: dict[str, float], trained: Path, tmp_path: Path
+) -> None:
+    line = [f"weights={trained}", *LINE, "output=two", "cache=cache2"]
+    if launcher == "devices":
+        processes = [start(tmp_path, *line, "devices=2")]
+    else:
+        processes = [start(tmp_path, *line, RANK=str(rank), WORLD_SIZE="2") for rank in (0, 1)]
+    for process in processes:
+        finished(process)
+    assert values(tmp_path / "two") == alone
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == [".lock", "records.jsonl"]
 
-    launched = [*line, "output=launched", "cache=cache3"]
-    for process in [start(tmp_path, *launched, RANK=str(rank), WORLD_SIZE="2") for rank in (0, 1)]:
-        finished(process)
-    assert values(tmp_path / "launched") == whole
 
+@pytest.mark.slow
+def test_kill_9_at_any_instant_changes_no_bit(alone: dict[str, float], trained: Path, tmp_path: Path) -> None:
+    line = [f"weights={trained}", *LINE, "output=killed", "cache=cache2"]
     seed = time.time_ns()
     print(f"instants drawn with seed {seed}")
     rng = random.Random(seed)
-    for _ in range(3):
-        process = start(tmp_path, *line, "output=killed", "cache=cache4", f"devices={rng.choice((1, 2))}")
-        end = time.monotonic() + 120
-        while not list((tmp_path / "killed").glob("work/*/shard_*.npz")) and process.poll() is None:
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, 1.5))
+    for devices in (2, 1):
+        process = start(tmp_path, *line, f"devices={devices}")
+        wait_for_shards(process, tmp_path / "killed")
+        time.sleep(rng.uniform(0, 0.5))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    time.sleep(2)  # children notice that their parent is gone
-    finished(start(tmp_path, *line, "output=killed", "cache=cache4"))
-    assert values(tmp_path / "killed") == whole
+        time.sleep(2)  # the other process notices that its parent is gone
+    finished(start(tmp_path, *line))
+    assert values(tmp_path / "killed") == alone
+
+
+def wait_for_shards(process: subprocess.Popen, output: Path) -> None:
+    """Until there is something to continue from."""
+    end = time.monotonic() + 120
+    while not list(output.glob("work/*/shard_*.npz")) and process.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "evaluate.md"
+
+
+def test_the_page_explains_every_option_and_no_other() -> None:
+    explained = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert explained == list(EvaluateConfig.__dataclass_fields__)
+
+
+def test_the_commands_of_the_page_are_understood() -> None:
+    lines = re.findall(r"anycost(?: |\.commands\.)evaluate (\w+=.*)", PAGE.read_text(encoding="utf-8"))
+    assert len(lines) == 5
+    for line in lines:
+        config = parse(EvaluateConfig, [word for word in line.split() if not is_data(word)], None)
+        assert config
+        protocols(config.metrics)

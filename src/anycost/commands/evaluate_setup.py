@@ -42,6 +42,9 @@ class Prepared:
 def prepare(config: EvaluateConfig, data: Sequence[str], team: Team | None) -> Prepared:
     """Open everything that `config` and the `data` arguments name; raises `UserError` for the first mistake."""
     chosen = [replace(one, seed=config.seed) for one in protocols(config.metrics)]
+    size = team.size if team else config.devices
+    if size > config.shards:
+        raise UserError(f"devices={size} are more than shards={config.shards}; give each a share with shards={size}")
     device = choose_device(config, team)
     set_threads(config)
     attempt = _attempt(config, team)

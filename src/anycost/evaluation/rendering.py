@@ -28,9 +28,10 @@ Range = tuple[int, int]
 class Rendered:
     """Images of `architectures` (by label), all of the same seeds: what they share is drawn and computed once a batch.
 
-    Shared are latents, styles, noise maps and, where `with_target`, the full generator's image. With
-    `sampling.pairs` a batch also has the images a little further (`epsilon`) on the way to another style in W.
-    `resize` is the filter that brings the full generator's image to another resolution.
+    Shared are latents, styles, noise maps and, where `with_target`, the full generator's image. A lower output is
+    taken from the run of a higher one that has the same channels so far. With `sampling.pairs` a batch also has the
+    images a little further (`epsilon`) on the way to another style in W. `resize` is the filter that brings the full
+    generator's image to another resolution.
     """
 
     generator: Generator
@@ -42,7 +43,8 @@ class Rendered:
 
     def __post_init__(self) -> None:
         self._full = self.generator.space.full()
-        self._highest = max(one.resolution for one in self.architectures.values())
+        self._hosts = _hosts([*([self._full] if self.with_target else []), *self.architectures.values()])
+        self._highest = max(host.resolution for host in self._hosts.values())
         self._mean = self.generator.mean_style() if self.sampling.truncation != 1 else None
 
     def batches(self, ranges: Iterable[Range]) -> Iterator[Iterator[Batch]]:
@@ -53,15 +55,13 @@ class Rendered:
 
     def _columns(self, seeds: Sequence[int]) -> Iterator[Batch]:
         styles = self._styles(seeded_latents(self.generator, seeds))
-        further = self._further(styles, seeds) if self.sampling.pairs else None
-        highest = self._full.resolution if self.with_target else self._highest
-        noise = seeded_noise(self.generator, seeds, highest) if self.sampling.noise == "random" else "fixed"
-        target = Target(self._images(styles, self._full, noise), self.resize) if self.with_target else None
+        noise = seeded_noise(self.generator, seeds, self._highest) if self.sampling.noise == "random" else "fixed"
+        first = _Runs(self, styles, noise)
+        second = _Runs(self, self._further(styles, seeds), noise) if self.sampling.pairs else None
+        target = Target(first.images(self._full, keep=True), self.resize) if self.with_target else None
         for label, architecture in self.architectures.items():
-            is_full = architecture.key == self._full.key
-            images = target.images if target and is_full else self._images(styles, architecture, noise)
-            second = None if further is None else self._images(further, architecture, noise)
-            yield Batch(images, target, second, label)
+            images = first.images(architecture)
+            yield Batch(images, target, second.images(architecture) if second else None, label)
 
     @torch.no_grad()
     def _styles(self, latents: Tensor) -> Tensor:
@@ -72,11 +72,38 @@ class Rendered:
         latents = normal(0, "sample-second-latent", seeds, (self.generator.latent_dim,))
         return torch.lerp(styles, self._styles(latents.to(self.generator.constant)), self.epsilon)
 
+
+class _Runs:
+    """Runs of the generator on one batch of styles; each serves all architectures that it passes through."""
+
+    def __init__(self, rendered: Rendered, styles: Tensor, noise: str | list[Tensor]) -> None:
+        self.rendered, self.styles, self.noise = rendered, styles, noise
+        self.waiting: dict[Key, Tensor] = {}
+
     @torch.no_grad()
-    def _images(self, styles: Tensor, architecture: Architecture, noise: str | list[Tensor]) -> Tensor:
-        resolution = architecture.resolution
-        with full_precision(styles.device.type):
-            return self.generator.synthesize(styles, architecture, noise, (resolution,))[resolution]
+    def images(self, architecture: Architecture, keep: bool = False) -> Tensor:
+        """The images of one architecture, forgotten afterwards unless they are to be asked for again."""
+        key = architecture.key
+        if key not in self.waiting:
+            hosts = self.rendered._hosts
+            host = hosts[key]
+            guests = [other for other, its_host in hosts.items() if its_host is host]
+            wanted = tuple(sorted({resolution for resolution, _ in guests}))
+            with full_precision(self.styles.device.type):
+                made = self.rendered.generator.synthesize(self.styles, host, self.noise, wanted)
+            self.waiting |= {guest: made[guest[0]] for guest in guests}
+        return self.waiting[key] if keep else self.waiting.pop(key)
+
+
+Key = tuple[int, tuple[int, ...]]
+
+
+def _hosts(architectures: Iterable[Architecture]) -> dict[Key, Architecture]:
+    """By what is executed, the highest of the architectures whose run passes through it."""
+    highest = sorted(architectures, key=lambda one: -one.resolution)
+    return {
+        one.key: next(host for host in highest if host.key[1][: len(one.key[1])] == one.key[1]) for one in highest
+    }
 
 
 @dataclass
