@@ -78,6 +78,11 @@ class Session:
         return self.generator.space.count()
 
     @property
+    def full_budget(self) -> str:
+        """A budget that admits everything."""
+        return f"{self._price_list(None).price(self.generator.space.full()).macs_paper}mac_paper"
+
+    @property
     def method(self) -> str:
         """With `auto` decided."""
         return decided_method(self.request.settings.method, self.generator.space)
