@@ -1,5 +1,6 @@
 """The predictors of attributes: the official file's layout, what is no such file, and the embedded one."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ def images(side: int = 64, count: int = 2) -> torch.Tensor:
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(1))
 
 
-def test_the_official_layout_is_read(predictor: nn.Module) -> None:
+def test_the_official_layout_is_read(predictor: nn.Module, hub: Path) -> None:
     loaded = attribute_predictor("attribute_predictor")
     assert sum(parameter.numel() for parameter in loaded.parameters()) == 23_671_952
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
@@ -24,6 +25,8 @@ def test_the_official_layout_is_read(predictor: nn.Module) -> None:
         logits = predictor(images()).view(2, 40, 2)
     answers = loaded.answers(images())
     assert torch.equal(answers, logits[..., 1] > logits[..., 0])
+    digest = hashlib.sha256((hub / ATTRIBUTE_PREDICTOR.file).read_bytes()).hexdigest()
+    assert loaded.identity == f"attribute_predictor-{digest[:8]}"
     assert 0 < answers.float().mean() < 1
 
 

@@ -40,7 +40,7 @@ SECOND = pictures(COUNT, 1) + 1e-3 * pictures(COUNT, 3)
 class StandInPredictor:
     """Whether the three channels are bright on average."""
 
-    names = ("Red", "Green", "Blue")
+    names, identity = ("Red", "Green", "Blue"), "embedded-stand-in"
 
     def __init__(self) -> None:
         self.calls = 0
@@ -121,6 +121,11 @@ def test_values_may_be_asked_for_at_any_time(protocol: MetricProtocol, networks:
         estimate = measure.values(state, reals)
         assert all(np.isfinite(value) for value in estimate.values())
     assert estimate
+
+
+@pytest.mark.parametrize("protocol", EMBEDDED, ids=lambda protocol: protocol.name)
+def test_records_can_name_the_network_that_judged(protocol: MetricProtocol, networks: Networks) -> None:
+    assert build(protocol, networks).network == "embedded-stand-in"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -18,7 +18,7 @@ def test_every_field_survives_the_file(tmp_path: Path) -> None:
     records = [
         Measurement(PROTOCOLS["pr50k3_full"], "0.5", SPACE.uniform(0.5), "faces-1", 25_000, 0.7, False, "precision",
                     "0123456789abcdef", "2026-11-21T15:00:00+00:00", "0.1.0"),
-        Measurement(PROTOCOLS["lpips_consistency"], "full", FULL, "", 0, 0.0, error=0.001),
+        Measurement(PROTOCOLS["lpips_consistency"], "full", FULL, "", 0, 0.0, error=0.001, network="lpips-1"),
         Measurement(PROTOCOLS["fid50k_full"], "full", FULL, "faces-1", 25_000, 2.84, True),
     ]  # fmt: skip
     write_measurements(path, records)

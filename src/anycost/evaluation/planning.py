@@ -63,7 +63,7 @@ class Plan:
             one
             for one in records
             if (one.weights, one.data, one.architecture.key) == (self.subject.identity, data, cell.architecture.key)
-            and one.protocol.digest == digest
+            and (one.protocol.digest, one.network) == (digest, cell.measure.network)
         ]
         return list({one.part: one for one in same}.values())
 
@@ -115,6 +115,7 @@ class Plan:
                 weights=self.subject.identity,
                 date=date,
                 error=error,
+                network=cell.measure.network,
             )
             for part, value in cell.measure.values(state, reals).items()
         ]

@@ -14,8 +14,10 @@ from anycost.metrics.protocols import ALIGNED_256, MetricProtocol
 from anycost.metrics.states import Agreements, Rows
 from anycost.metrics.statistics import filtered
 from anycost.networks.attributes import AttributePredictor
-from anycost.networks.perceptual import PerceptualDistance
+from anycost.networks.perceptual import FeatureDistance, PerceptualDistance
+from anycost.networks.published import VGG16
 
+LPIPS_IDENTITY = f"lpips-vgg16-{VGG16.sha256_prefix}"
 _LARGEST = 256
 _KEPT_BYTES = 512 * 2**20  # features of the full generator's images above this are made anew for each architecture
 
@@ -26,6 +28,11 @@ class DistancesMeasure(Measure):
     def __init__(self, protocol: MetricProtocol, perceptual: PerceptualDistance) -> None:
         super().__init__(protocol)
         self.perceptual = perceptual
+
+    @property
+    def network(self) -> str:
+        judge = self.perceptual.network
+        return f"embedded-{judge.network.identity}" if isinstance(judge, FeatureDistance) else LPIPS_IDENTITY
 
     def empty(self) -> Rows:
         return Rows((), np.float64)
@@ -104,6 +111,10 @@ class AttributesMeasure(Measure):
     def __init__(self, protocol: MetricProtocol, predictor: AttributePredictor) -> None:
         super().__init__(protocol)
         self.predictor = predictor
+
+    @property
+    def network(self) -> str:
+        return self.predictor.identity
 
     def empty(self) -> Agreements:
         return Agreements.empty(len(self.predictor.names))

@@ -27,6 +27,10 @@ class FeatureMeasure(Measure):
         self.extractor = extractor
 
     @property
+    def network(self) -> str:
+        return self.extractor.identity
+
+    @property
     def real_key(self) -> dict[str, str]:
         return {"features": self.extractor.identity, "kept": self.kept}
 
@@ -111,6 +115,10 @@ class InceptionScoreMeasure(Measure):
     def __init__(self, protocol: MetricProtocol, extractor: InceptionFeatures) -> None:
         super().__init__(protocol)
         self.extractor, self.splits = extractor, protocol.splits or 10
+
+    @property
+    def network(self) -> str:
+        return self.extractor.identity
 
     def empty(self) -> ClassShares:
         return ClassShares.empty(self.splits, self.extractor.classes)

@@ -38,6 +38,11 @@ class Measure(ABC):
         protocol = self.protocol
         return Sampling(protocol.noise, protocol.truncation, protocol.seed, protocol.kind == "path_length")
 
+    @property
+    @abstractmethod
+    def network(self) -> str:
+        """Names the exact weights of the network that judges; part of every record."""
+
     @abstractmethod
     def empty(self) -> State:
         """The state of no image."""

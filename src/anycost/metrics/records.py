@@ -26,6 +26,7 @@ class Measurement:
         date: ISO 8601, UTC; empty in training, so that a resumed run's lines equal those of an uninterrupted one.
         version: of the package; empty in lines older than this field.
         error: standard error of the value, where it is a mean over images.
+        network: identity of the network that judged; empty in lines older than this field.
     """
 
     protocol: MetricProtocol
@@ -40,6 +41,7 @@ class Measurement:
     date: str = ""
     version: str = __version__
     error: float | None = None
+    network: str = ""
 
     @property
     def metric(self) -> str:
@@ -54,7 +56,7 @@ class Measurement:
     def to_json(self) -> dict[str, Any]:
         optional = {
             "part": self.part, "weights": self.weights, "date": self.date, "version": self.version,
-            "error": self.error,
+            "error": self.error, "network": self.network,
         }  # fmt: skip
         return {
             "images": self.images,
@@ -83,6 +85,7 @@ class Measurement:
             date=entry.get("date", ""),
             version=entry.get("version", ""),
             error=entry.get("error"),
+            network=entry.get("network", ""),
         )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from anycost.errors import UserError
-from anycost.networks.published import ATTRIBUTE_PREDICTOR
+from anycost.networks.published import ATTRIBUTE_PREDICTOR, sha256
 
 if TYPE_CHECKING:
     from anycost.networks.embedded import EmbeddedNetwork
@@ -39,9 +39,10 @@ def attribute_predictor(name: str, device: torch.device | str = "cpu") -> "Attri
 
 
 class AttributePredictor(nn.Module):
-    """Says of images `[B, 3, r, r]` in [-1, 1] which of `names` they have."""
+    """Says of images `[B, 3, r, r]` in [-1, 1] which of `names` they have; `identity` names the exact weights."""
 
     names: tuple[str, ...]
+    identity: str
 
     def answers(self, images: Tensor) -> Tensor:
         """True where an image has the attribute: `[B, len(names)]`."""
@@ -77,6 +78,7 @@ class CelebaPredictor(AttributePredictor):
                 f"{2 * len(CELEBA_ATTRIBUTES)} outputs is needed ({type(error).__name__}: {reason})"
             ) from error
         predictor.requires_grad_(False)
+        predictor.identity = f"attribute_predictor-{sha256(path)[:8]}"
         return predictor.eval()
 
     def answers(self, images: Tensor) -> Tensor:
@@ -89,6 +91,7 @@ class EmbeddedPredictor(AttributePredictor):
     def __init__(self, network: "EmbeddedNetwork") -> None:
         super().__init__()
         self.network, self.names = network, network.attribute_names
+        self.identity = f"embedded-{network.identity}"
 
     def answers(self, images: Tensor) -> Tensor:
         return self.network.attributes(images) > 0

@@ -48,7 +48,7 @@ class PublishedWeights:
             if not self.sha256_prefix:
                 raise UserError(f"{self.title} is not at {path} and is not downloaded. {self._remedy(path)}")
             self._download(path)
-        if not _sha256(path).startswith(self.sha256_prefix):
+        if not sha256(path).startswith(self.sha256_prefix):
             raise UserError(f"{path} is damaged or another file: its sha256 does not fit. {self._remedy(path)}")
         return path
 
@@ -94,7 +94,8 @@ ATTRIBUTE_PREDICTOR = PublishedWeights(
 )
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Of the file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
