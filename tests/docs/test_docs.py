@@ -3,8 +3,9 @@
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from functools import reduce
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 from anycost.architecture import ArchitectureSpace
 from anycost.commands import VERBS
 from anycost.commands.arguments import parse
+from anycost.commands.benchmark import BENCHMARKS
 from anycost.commands.options import render, sections
 from anycost.configuration.composition import compose
 from anycost.configuration.schema import TrainConfig
@@ -94,10 +96,30 @@ def test_training_commands_compose(arguments: str) -> None:
 def test_verbs_exist_and_take_these_arguments(verb: str, arguments: str) -> None:
     assert verb in VERBS
     words = shlex.split(arguments.partition(">")[0], comments=True)
-    if verb == "prepare" and words not in ([], ["--help"]):
-        assert parse(PrepareConfig, words, None)
     if verb == "options":
         assert set(words) <= {*sections()}
+    elif verb == "benchmark" and words and words[0] not in ("--help", "NAME", "..."):
+        assert words[0] in BENCHMARKS
+        check_arguments(f"benchmarks.{words[0]}", words[1:])
+    elif verb != "train":
+        check_arguments(verb, words)
+
+
+def check_arguments(module: str, words: list[str]) -> None:
+    """Every `key=value` of the command is an option of its verb, or of the data or model that it opens."""
+    own = [word for word in words if "=" in word and not re.match(r"(data|model)[=.]", word)]
+    about = [word.replace("model.resolution", "data.resolution") for word in words if word not in own and "=" in word]
+    if own and words != ["--help"]:
+        (kind,) = option_classes(module)
+        parse(kind, [word for word in own if not word.endswith("=...")], None)
+    if about:
+        compose(*about)
+
+
+def option_classes(module: str) -> list[type]:
+    """The dataclass that a verb parses its arguments into."""
+    loaded = import_module(f"anycost.commands.{module}")
+    return [value for name, value in vars(loaded).items() if is_dataclass(value) and name.endswith("Config")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
