@@ -71,9 +71,9 @@ def test_a_folder_named_twice_counts_once(make_run: Callable[..., Path], tmp_pat
     assert [run.name for run in runs] == ["ada_ch"]
 
 
-def test_equal_names_become_paths(make_run: Callable[..., Path]) -> None:
-    folders = [make_run(name, ONE) for name in ("a/run", "b/run")]
-    assert [run.name for run in gather(list(map(str, folders)))] == list(map(str, folders))
+def test_equal_names_get_parents_until_they_differ(make_run: Callable[..., Path]) -> None:
+    folders = [make_run(name, ONE) for name in ("a/x/run", "b/x/run", "other")]
+    assert [run.name for run in gather(list(map(str, folders)))] == ["a/x/run", "b/x/run", "other"]
 
 
 def test_an_evaluation_outside_a_run(tmp_path: Path, measurement: Measure) -> None:

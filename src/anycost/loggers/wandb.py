@@ -82,7 +82,7 @@ class ImagesWandbLogger(WandbLogger):
         """A chart of lines `y` over `x`, one per value of the column `series`; its data is the table `<key>_table`."""
         import wandb
 
-        table = wandb.Table(columns=columns, data=rows)
+        table = wandb.Table(columns=[*columns], data=rows)
         self.log_metrics({key: wandb.plot.line(table, x, y, stroke=series, title=key.rpartition("/")[2])}, step)
 
     @rank_zero_only

@@ -57,11 +57,11 @@ def draw_front(
         device: for milliseconds: the machine.
         winners: the architectures chosen at budgets; ringed, with their labels.
     """
-    figure = new_figure(SINGLE, 2.7)
+    figure = new_figure(SINGLE, 2.4, rows=2)
     axes = figure.add_subplot()
     pairs = with_cost([*points, *uniform], x)
     unit, _ = cost_unit(x, [cost for cost, _ in pairs])
-    best = [(point.cost(x) / unit, point.value) for point in front([*points, *uniform], x)]
+    best = [(cost / unit, point.value) for cost, point in with_cost(front([*points, *uniform], x), x)]
     axes.plot(
         [cost / unit for cost, _ in pairs], [point.value for _, point in pairs],
         linestyle="none", marker="o", markersize=2, color=PALE, markeredgewidth=0, label="evaluated",
@@ -99,9 +99,10 @@ def draw_quality(
     One group: colours are resolutions. Several: colours are groups, markers resolutions. Points have their labels
     where they are few. Standard deviations over seeds are error bars.
     """
-    figure = new_figure(SINGLE, 2.5)
-    axes = figure.add_subplot()
     points = [point for own in groups.values() for point in own]
+    resolutions = {point.resolution for point in points}
+    figure = new_figure(SINGLE, 2.2, rows=1 if len(groups) == 1 else max(len(groups), len(resolutions)))
+    axes = figure.add_subplot()
     pairs = with_cost(points, x)
     unit, _ = cost_unit(x, [cost for cost, _ in pairs])
     if len(groups) == 1:
@@ -122,7 +123,8 @@ def draw_curves(
 
     A band of one standard deviation shows where there are several seeds.
     """
-    figure = new_figure(SINGLE, 2.4)
+    columns = 4 if max(map(len, curves)) < 12 else 2
+    figure = new_figure(SINGLE, 2.2, rows=-(-len(curves) // columns))
     axes = figure.add_subplot()
     for position, (label, curve) in enumerate(curves.items()):
         kimg, values, errors = zip(*curve, strict=True)
@@ -132,15 +134,15 @@ def draw_curves(
         if any(errors):
             below, above = zip(*((value - error, value + error) for _, value, error in curve), strict=True)
             axes.fill_between(kimg, below, above, color=style["color"], alpha=0.18, linewidth=0)
-    values = [value for curve in curves.values() for _, value, _ in curve]
-    if log and min(values) > 0:
-        log_axis(axes, "y", values)
+    everything = [value for curve in curves.values() for _, value, _ in curve]
+    if log and min(everything) > 0:
+        log_axis(axes, "y", everything)
     else:
-        _from_zero(axes, values)
+        _from_zero(axes, everything)
     axes.set_xlim(left=0)
     axes.set_xlabel("training images (thousands)")
     axes.set_ylabel(wrapped(protocol))
-    legend_above(figure, axes, columns=4 if max(map(len, curves)) < 12 else 2)
+    legend_above(figure, axes, columns)
     return figure
 
 
@@ -207,24 +209,34 @@ def _plot_by_resolution(
 def _plot_by_group(axes: "Axes", groups: Mapping[str, Sequence[CostPoint]], x: Cost, unit: float) -> list[Label]:
     """Colour by group, marker by resolution; the legend names both. Labels where there are few points."""
     resolutions = sorted({point.resolution for points in groups.values() for point in points}, reverse=True)
-    for colour, (name, points) in enumerate(groups.items()):
+    rows = max(len(groups), len(resolutions))
+    for colour, name in enumerate(groups):
         axes.plot([], [], color=style_of(colour)["color"], label=name)
+    _blank_entries(axes, rows - len(groups))
+    for position, resolution in enumerate(resolutions):
+        axes.plot(
+            [], [], linestyle="none", color=INK, marker=style_of(position)["marker"], label=f"{resolution} px"
+        )  # fmt: skip
+    _blank_entries(axes, rows - len(resolutions))
+    for colour, points in enumerate(groups.values()):
         for position, resolution in enumerate(resolutions):
             own = with_cost([point for point in points if point.resolution == resolution], x)
             if own:
                 _plot_line(
                     axes, own, unit, label=None, color=style_of(colour)["color"], marker=style_of(position)["marker"]
                 )
-    for position, resolution in enumerate(resolutions):
-        axes.plot(
-            [], [], linestyle="none", color=INK, marker=style_of(position)["marker"], label=f"{resolution} px"
-        )  # fmt: skip
     colours: dict[tuple[float, float, str], str] = {}
     for colour, points in enumerate(groups.values()):
         for cost, point in with_cost(points, x):
             place = cost / unit, point.value, point.label.partition("@")[0]
             colours[place] = INK if place in colours else style_of(colour)["color"]
     return [(*place, colour) for place, colour in colours.items()] if len(colours) <= _MOST_LABELS else []
+
+
+def _blank_entries(axes: "Axes", count: int) -> None:
+    """Fill a column of the legend, so that the next entry begins another."""
+    for _ in range(count):
+        axes.plot([], [], linestyle="none", label=" ")
 
 
 def _plot_line(axes: "Axes", own: Sequence[tuple[float, CostPoint]], unit: float, **style: Any) -> None:

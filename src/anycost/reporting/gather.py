@@ -6,7 +6,7 @@ A folder is a run, a stage of a pipeline, a place of `anycost evaluate` or of `a
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +67,14 @@ def gather(paths: Sequence[str]) -> list[RunResults]:
     """The results of all folders that `paths` name, in their order; raises `UserError` where nothing is to report."""
     if not paths:
         raise UserError("anycost report needs the folder of a run, for example anycost report logs/train/runs/NAME")
-    found: dict[Path, RunResults] = {}
-    for text in paths:
-        root = _existing(text)
+    roots: dict[Path, Path] = {}
+    for root in map(_existing, paths):
         for folder in _walk(root):
-            name = "/".join([root.name, *folder.relative_to(root).parts])
-            found.setdefault(folder, _read(folder, name))
+            roots.setdefault(folder, root)
+    found = {folder: _read(folder, name) for folder, name in _names(roots).items()}
     if not any(run.measurements or run.searches for run in found.values()):
         raise UserError(f"nothing has been measured in {', '.join(paths)} yet; {_remedy(found, paths[0])}")
-    return _distinct(list(found.values()))
+    return list(found.values())
 
 
 def _existing(text: str) -> Path:
@@ -170,7 +169,13 @@ def _remedy(found: Mapping[Path, RunResults], path: str) -> str:
     return "give the folder of a run, a pipeline, a multirun, an evaluation or a search"
 
 
-def _distinct(runs: list[RunResults]) -> list[RunResults]:
-    """Names that occur twice become whole paths."""
-    names = [run.name for run in runs]
-    return [replace(run, name=str(run.folder)) if names.count(run.name) > 1 else run for run in runs]
+def _names(roots: Mapping[Path, Path]) -> dict[Path, str]:
+    """Each folder from the one that the user named on, with as many parents before it as tell all apart."""
+    depths = {folder: len(folder.relative_to(root).parts) + 1 for folder, root in roots.items()}
+    while True:
+        names = {folder: "/".join(folder.parts[-depth:]) for folder, depth in depths.items()}
+        twice = [folder for folder, name in names.items() if list(names.values()).count(name) > 1]
+        if not twice:
+            return names
+        for folder in twice:
+            depths[folder] += 1

@@ -28,6 +28,7 @@ def _of_header(header: Header) -> PriceList | None:
 
 def space_of(fields: Mapping[str, Any]) -> ArchitectureSpace:
     """The space from its fields as JSON keeps them."""
-    return ArchitectureSpace(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-    )
+    entries: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    return ArchitectureSpace(**entries)

@@ -95,7 +95,7 @@ def loss_figures(runs: Sequence[RunResults]) -> Iterator[Named]:
         }
         curves = {name: curve for name, curve in curves.items() if len(curve) > 1}
         if curves:
-            yield f"{safe(run.name)}_losses", draw_curves(curves, protocol="mean loss since the last row", log=True)
+            yield f"{safe(run.name)}_losses", draw_curves(curves, protocol="training losses", log=True)
 
 
 def safe(name: str) -> str:

@@ -25,7 +25,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """Colour never stands alone: series differ by their markers too."""
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: figures are the same on every machine
     "font.size": 7.5,
@@ -78,12 +78,12 @@ def styled(draw: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     return inside
 
 
-def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure of this size in inches, drawn by Agg whatever backend is set."""
+def new_figure(width: float, height: float, rows: int = 0) -> "Figure":
+    """An empty figure of this size in inches, and `rows` of a legend above; drawn by Agg whatever backend is set."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height))
+    figure = Figure(figsize=(width, height + 0.14 * rows))
     FigureCanvasAgg(figure)
     return figure
 
