@@ -66,7 +66,7 @@ def _evaluate(config: EvaluateConfig, arguments: Sequence[str]) -> int:
     from anycost.evaluation.evaluate import RECORDS, evaluate
     from anycost.evaluation.processes import end_with_parent, launched_team, local_team
     from anycost.evaluation.progress import Meter
-    from anycost.evaluation.results import results_table
+    from anycost.evaluation.results import footnote, results_table
 
     end_with_parent()
     launched = launched_team()
@@ -78,6 +78,8 @@ def _evaluate(config: EvaluateConfig, arguments: Sequence[str]) -> int:
         values = evaluate(prepared.plan, prepared.output, team, meter, again=config.resume == "never")
     if team.leads:
         meter.console.print(results_table(values, prepared.generator), soft_wrap=False)
+        if note := footnote(values):
+            meter.say(note)
         meter.say(f"records: {prepared.output / RECORDS}")
     return 0
 

@@ -197,7 +197,7 @@ def _data_config(arguments: Sequence[str], opened: _Opened, metric: str) -> Data
         given = any(one.startswith("data.resolution=") for one in arguments)
         is_power = resolution >= 8 and not resolution & (resolution - 1)
         more = [] if given or not is_power else [f"data.resolution={resolution}"]
-        return compose(*arguments, *more).data
+        return compose("stage=stylegan2", *arguments, *more).data  # the stage with the fewest rules of its own
     if trained is None:
         where = "the weights lie in no run folder" if opened.generator else "pictures do not say what they imitate"
         raise UserError(

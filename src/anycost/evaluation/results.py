@@ -18,8 +18,7 @@ def results_table(measurements: Sequence[Measurement], generator: Generator | No
     measurements = headline(measurements)
     metrics = list(dict.fromkeys(one.metric for one in measurements))
     price_columns = ["MACs", "MACs (paper)"] if generator else []
-    caption = BIASED if any(one.biased for one in measurements) else None
-    table = Table("architecture" if generator else "images", *price_columns, *metrics, caption=caption)
+    table = Table("architecture" if generator else "images", *price_columns, *metrics)
     for column in table.columns:
         column.justify, column.overflow = "left" if column is table.columns[0] else "right", "fold"
     for label, architecture in {one.label: one.architecture for one in measurements}.items():
@@ -33,6 +32,11 @@ def headline(measurements: Sequence[Measurement]) -> list[Measurement]:
     """What fits into a table: of a protocol with a mean over many parts (attributes), the mean alone."""
     with_mean = {one.protocol.name for one in measurements if not one.part}
     return [one for one in measurements if not one.part or one.protocol.name not in with_mean]
+
+
+def footnote(measurements: Sequence[Measurement]) -> str:
+    """What the stars in the table mean; empty where there are none."""
+    return BIASED if any(one.biased for one in measurements) else ""
 
 
 def _prices(generator: Generator, architecture: Architecture) -> list[str]:
