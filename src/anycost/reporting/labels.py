@@ -69,7 +69,7 @@ def _write(axes: "Axes", label: tuple[float, float, str, str], size: float) -> "
     return note
 
 
-def _box(at: Sequence[float], offset: tuple[float, float], extent: Any, pixels: float) -> Any:
+def _box(at: Any, offset: tuple[float, float], extent: Any, pixels: float) -> Any:
     """The bounding box of a text of this extent whose centre stands `offset` (in points) from `at` (in pixels)."""
     from matplotlib.transforms import Bbox
 
