@@ -4,16 +4,20 @@ A search is deterministic, so it continues by running again from its beginning, 
 what would be computed again.
 """
 
+import fcntl
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from anycost.architecture import Architecture
 from anycost.errors import UserError
 from anycost.files import atomic_write, explained_errors
 from anycost.search.archive import Archive, Distances, Evaluation
+
+log = logging.getLogger(__name__)
 
 
 def digest(identity: dict[str, Any]) -> str:
@@ -24,11 +28,12 @@ def digest(identity: dict[str, Any]) -> str:
 class Recording:
     """`search.json` (everything that decides the values) and `archive.jsonl` (the values) of one folder.
 
-    Raises `UserError` where the folder holds another search.
+    Raises `UserError` where the folder holds another search, and where another process searches in it.
     """
 
     def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
         self.folder, self.file = folder, folder / "archive.jsonl"
+        self._lock = _locked(folder)
         self._own(identity)
         self._lines = self._whole_lines()
         evaluations = [Evaluation.from_json(json.loads(line)) for line in self._lines]
@@ -79,3 +84,17 @@ class Recording:
             with explained_errors(self.file), self.file.open("r+b") as file:
                 file.truncate(len(whole))
         return whole.decode().splitlines()
+
+
+def _locked(folder: Path) -> IO[str]:
+    """Own the folder for as long as the file that is returned lives."""
+    with explained_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        raise UserError(f"another process searches in {folder}: wait for it, or choose another output=") from error
+    except OSError as error:  # a file system without locks
+        log.warning("%s cannot be locked (%s): see that one command searches there", folder, error.strerror)
+    return lock

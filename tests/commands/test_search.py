@@ -1,0 +1,122 @@
+"""`anycost search` from its arguments to its files, on a tiny generator."""
+
+import csv
+import json
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from anycost.architecture import ArchitectureSpace
+from anycost.commands import main
+from anycost.interchange.weights import Header, write_weights
+from anycost.networks.generator import Generator
+from anycost.pricing.latency_table import cached_table
+from anycost.pricing.price_list import PriceList
+
+SPACE = ArchitectureSpace(32, 0.0625, 32, 2)  # 153 architectures at 16 and 32 px
+PRICES = PriceList(SPACE, 16, 1)
+
+
+@pytest.fixture(autouse=True)
+def _threads_stay() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny [1]"
+    torch.manual_seed(0)
+    generator = Generator(SPACE, latent_dim=16, mapping_layers=1)
+    header = Header("training", asdict(SPACE), {"latent_dim": 16, "mapping_layers": 1}, {"data": "faces"})
+    folder.mkdir()
+    (folder / "run.json").write_text("{}")
+    tensors = {f"generator.{name}": tensor for name, tensor in generator.state_dict().items()}
+    write_weights(folder / "weights.safetensors", tensors, header)
+    return folder
+
+
+def share(part: float) -> str:
+    """A budget between the cheapest and the full architecture."""
+    low, high = (PRICES.price(one).macs_paper for one in (SPACE.uniform(0.25, 16), SPACE.full()))
+    return f"{(low + part * (high - low)) / 1e6:.4f}M"
+
+
+def search(run: Path, *arguments: str) -> int:
+    return main(["search", f"weights={run}", "latents=2", "threads=1", *arguments])
+
+
+def test_the_files_of_a_search(run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+                               tmp_path: Path) -> None:  # fmt: skip
+    monkeypatch.setattr("anycost.search.session.cached_table", partial(cached_table, seconds=0.0))
+    budgets = [share(0.2), share(0.6), f"{PRICES.price(SPACE.uniform(0.5)).macs / 1e6}Mmac"]
+    asked = [f"budget=[{','.join(budgets)}]", f"cache={tmp_path}"]
+    assert search(run, *asked) == 0
+    out = capsys.readouterr().out
+    assert f"budget:  {budgets[0]}mac_paper\n" in out
+    assert "the space has 153 architectures" in out
+    (folder,) = (run / "search").iterdir()
+    result = json.loads((folder / "result.json").read_text())
+    names = [budgets[0], budgets[1], budgets[2]]
+    assert list(result) == names
+    parsed = SPACE.parse_all(f"{folder}/result.json")
+    evaluated = {(*one["architecture"]["channels"], one["architecture"]["resolution"]): one["distance"]
+                 for one in map(json.loads, (folder / "archive.jsonl").read_text().splitlines())}  # fmt: skip
+    for name, entry in result.items():
+        assert {"channels", "dist", "res", "macs"} < set(entry), "the official layout"
+        assert entry["macs"] == PRICES.price(parsed[name]).macs_paper
+        assert parsed[name].to_json() == entry["anycost"]["architecture"]
+        assert evaluated[*parsed[name].channels, parsed[name].resolution] == entry["dist"]
+        assert entry["dist"] <= entry["anycost"]["uniform"]["distance"]
+        assert entry["anycost"]["price"]["latency_ms"] > 0
+        assert entry["anycost"]["protocol"]["name"] == "search2_embedded"
+    assert parsed[names[0]] == SPACE.parse(f"{folder}/result.json:{names[0]}")
+    table = list(csv.DictReader((folder / "front.csv").open()))
+    assert {row["budgets"] for row in table} >= {names[0], names[1]}
+    front = [float(row["distance"]) for row in table if row["front_macs"] == "1"]
+    assert front == sorted(front, reverse=True)
+    assert sum(row["uniform"] == "1" for row in table) == 6, "two distinct ones at 16 px, four at 32"
+    for name in ("front_macs.png", "front_ms.png", "grid.png"):
+        assert min(Image.open(folder / name).size) > 200
+
+    before = {file: (folder / file).read_bytes() for file in ("archive.jsonl", "front.csv", "latency_table.json")}
+    assert search(run, *asked) == 0
+    assert "the search continues" in capsys.readouterr().err
+    assert before == {file: (folder / file).read_bytes() for file in before}
+
+
+def test_another_configuration_is_another_folder(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    weights = tmp_path / "alone.safetensors"
+    weights.write_bytes((run / "weights.safetensors").read_bytes())
+    chosen = ["latency=false", "method=evolution", "evaluations=2", "population=2"]
+    for more in (["seed=0"], ["seed=1"], ["latents=3"], ["truncation=0.5"], ["budget=8M"], ["seed=0"]):
+        assert search(weights, f"budget={share(0.3)}", *chosen, *more) == 0
+    assert len(list((tmp_path / "logs" / "search").iterdir())) == 5
+
+
+def test_milliseconds_need_a_measurement(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert search(run, "budget=[5ms]", "latency=false") == 2
+    assert "budget=5ms needs latencies, and none are measured: set latency=true" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["budget=1k"], "budget=1kmac_paper is below the cheapest architecture: the cheapest costs"),
+    (["budget=99G"], "budget=99Gmac_paper is above the full architecture, which then is the best: the cheapest"),
+    (["budget=fast"], "budget=fast is not understood"),
+    (["budget=[5ms,xms]"], "budget=xms is not understood"),
+    ([], "budget=... is needed"),
+    (["budget=8M", "method=annealing"], "method=annealing"),
+    (["budget=8M", "evaluation=3"], "did you mean evaluations=?"),
+])
+def test_mistakes_are_explained_before_anything_is_measured(
+    arguments: list[str], message: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert search(run, *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert search(run / "nowhere", "budget=8M") == 2
+    assert "nowhere does not exist" in capsys.readouterr().err
