@@ -4,8 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from anycost.architecture import Architecture, ArchitectureSpace
 from anycost.commands.arguments import parse
@@ -26,6 +25,9 @@ from anycost.metrics.measures import build_measures
 from anycost.metrics.protocols import MetricProtocol
 from anycost.metrics.table import protocols
 from anycost.networks.generator import Generator
+
+if TYPE_CHECKING:
+    import torch
 
 _ATTEMPT = "ANYCOST_ATTEMPT"
 
@@ -70,13 +72,13 @@ class _Opened:
     trained: DataConfig | None = None
 
 
-def _pictures(config: EvaluateConfig, device: torch.device) -> _Opened:
+def _pictures(config: EvaluateConfig, device: "torch.device") -> _Opened:
     pictures = GivenPictures(config.images or "")
     subject = PicturesSubject(pictures, device)
     return _Opened(subject, pictures.resolution, _own_folder(pictures.name, subject.identity))
 
 
-def _generator(config: EvaluateConfig, device: torch.device) -> _Opened:
+def _generator(config: EvaluateConfig, device: "torch.device") -> _Opened:
     file = find_weights(config.weights or "")
     generator, header = open_generator(file)
     architectures = _architectures(generator.space, config.architectures)
@@ -95,8 +97,10 @@ def _own_folder(name: str, identity: str) -> Path:
 # ---- the machine
 
 
-def choose_device(config: EvaluateConfig, team: Team | None) -> torch.device:
+def choose_device(config: EvaluateConfig, team: Team | None) -> "torch.device":
     """The CPU, or the GPU of this process: process r of a machine uses device r."""
+    import torch
+
     count = torch.cuda.device_count()
     if config.accelerator == "cpu" or (config.accelerator == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
@@ -112,6 +116,8 @@ def choose_device(config: EvaluateConfig, team: Team | None) -> torch.device:
 
 def set_threads(config: EvaluateConfig) -> None:
     """`threads`, or a fair share of the cores; $OMP_NUM_THREADS is respected."""
+    import torch
+
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     elif "OMP_NUM_THREADS" not in os.environ:
@@ -170,7 +176,7 @@ def _reference(
     chosen: Sequence[MetricProtocol],
     arguments: Sequence[str],
     opened: _Opened,
-    device: torch.device,
+    device: "torch.device",
 ) -> Reference | None:
     """The real images, checked, where a protocol needs them; for a generator at its own resolution only."""
     needing = [one for one in chosen if one.reals != "none"]
