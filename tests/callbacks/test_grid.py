@@ -103,11 +103,12 @@ def test_a_continued_run_draws_the_same_grid(tmp_path: Path, stage: Any, train: 
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_loggers_that_take_images_get_the_grid(tmp_path: Path, train: Callable, trainer: Any) -> None:
+def test_loggers_that_take_images_get_the_reals_and_the_grid(tmp_path: Path, train: Callable, trainer: Any) -> None:
     taken = []
     trainer.loggers = [
         SimpleNamespace(),
         SimpleNamespace(log_image=lambda key, images, step: taken.append((key, images[0].size, step))),
     ]
     train(GridCallback(GridConfig(rows=2, architectures=["full"]), tmp_path, 0.1), 128)
-    assert taken == [("samples", (6 * 130 - 2, 2 * 130 - 2), 128)]
+    size = (6 * 130 - 2, 2 * 130 - 2)
+    assert taken == [("reals", size, 0), ("samples", size, 128)]

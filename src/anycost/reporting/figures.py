@@ -134,7 +134,8 @@ def draw_curves(
         if any(errors):
             below, above = zip(*((value - error, value + error) for _, value, error in curve), strict=True)
             axes.fill_between(kimg, below, above, color=style["color"], alpha=0.18, linewidth=0)
-    everything = [value for curve in curves.values() for _, value, _ in curve]
+    bands = [(value - error, value + error) for curve in curves.values() for _, value, error in curve]
+    everything = [value for band in bands for value in band]
     if log and min(everything) > 0:
         log_axis(axes, "y", everything)
     else:
@@ -248,11 +249,16 @@ def _plot_line(axes: "Axes", own: Sequence[tuple[float, CostPoint]], unit: float
 
 
 def _lines(pairs: Sequence[tuple[float, CostPoint]], unit: float) -> list[list[Place]]:
-    """The corners of the lines of the resolutions."""
+    """The corners of the lines of the resolutions, and the error bars."""
     lines: dict[int, list[Place]] = {}
     for cost, point in pairs:
         lines.setdefault(point.resolution, []).append((cost / unit, point.value))
-    return list(lines.values())
+    bars = [
+        [(cost / unit, point.value - point.error), (cost / unit, point.value + point.error)]
+        for cost, point in pairs
+        if point.error
+    ]
+    return [*lines.values(), *bars]
 
 
 def _one_label_a_point(labels: Sequence[Label]) -> list[Label]:

@@ -45,14 +45,17 @@ def _points(group: Group, quantity: Quantity) -> list[CostPoint]:
 
 
 def _curves(quantity: Quantity, groups: Sequence[Group]) -> dict[str, list[tuple[float, float, float]]]:
-    """Every architecture of a single group; the first architecture of each of several groups."""
+    """Every architecture of a single group; the first one of each of several groups.
+
+    What is 0 by definition (the full generator's distance to itself) is left out.
+    """
     curves = {}
     for group in groups:
-        labels = list(group.architectures(quantity))
-        for label in labels[:_MOST_CURVES] if len(groups) == 1 else labels[:1]:
-            curve = [(one.kimg, one.mean, _error(one)) for one in group.curve(quantity, label)]
-            if len(curve) > 1:
-                curves[label if len(groups) == 1 else f"{group.label()}: {label}"] = curve
+        found = {label: group.curve(quantity, label) for label in group.architectures(quantity)}
+        shown = [label for label, curve in found.items() if len(curve) > 1 and any(one.mean for one in curve)]
+        for label in shown[:_MOST_CURVES] if len(groups) == 1 else shown[:1]:
+            name = label if len(groups) == 1 else f"{group.label()}: {label}"
+            curves[name] = [(one.kimg, one.mean, _error(one)) for one in found[label]]
     return curves
 
 
