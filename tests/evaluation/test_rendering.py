@@ -39,6 +39,18 @@ def test_images_are_those_of_single_calls(generator: Generator, texts: list[str]
             assert torch.equal(batch.target.images, single(generator, "full", noise, 1.0))
 
 
+def test_batches_drawn_ahead_are_the_same(generator: Generator) -> None:
+    ranges = [(0, 3), (3, 4), (4, 9)]
+    source, other = (rendered(generator, ["0.5", "full@8"], pairs=True) for _ in range(2))
+    source.ahead = True
+    for columns, expected in zip(source.batches(ranges), other.batches(ranges), strict=True):
+        for batch, same in zip(columns, expected, strict=True):
+            assert torch.equal(batch.images, same.images)
+            assert batch.second is not None
+            assert same.second is not None
+            assert torch.equal(batch.second, same.second)
+
+
 def test_truncation(generator: Generator) -> None:
     (columns,) = rendered(generator, ["0.5"], "fixed", truncation=0.5).batches([(2, 5)])
     assert torch.equal(next(columns).images, single(generator, "0.5", "fixed", 0.5))

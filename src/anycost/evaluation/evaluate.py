@@ -161,6 +161,7 @@ class _Evaluation:
                 gather(work, shard, file, watch.pulse)
         if self.team.leads:
             self._wait(work, folder)
+            self.meter.begin(f"{work.title}: last sums")
             files = [folder.shard(shard) for shard in work.shards]
             job.finish(lambda c, g: merged(_present(stored_state(work, file, c, g)) for file in files))
             folder.remove()

@@ -44,6 +44,8 @@ class Meter:
     def begin(self, title: str) -> None:
         """What comes now."""
         self.title = title
+        if self.bar is not None:
+            self.bar.update(self.task, description=title)
 
     def skip(self, images: int) -> None:
         """So many of the images expected had been measured by an earlier attempt."""

@@ -3,7 +3,9 @@
 Every source answers `batches(ranges)`: for each range of samples, one `Batch` per column of the pass.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +42,7 @@ class Rendered:
     with_target: bool
     epsilon: float = 0.0
     resize: Resize = antialiased
+    ahead: bool | None = None  # draw the next batch while this one is rendered; default: where there is a GPU
 
     def __post_init__(self) -> None:
         self._full = self.generator.space.full()
@@ -49,15 +52,35 @@ class Rendered:
 
     def batches(self, ranges: Iterable[Range]) -> Iterator[Iterator[Batch]]:
         """Samples `first` to `stop` at every architecture, in their order."""
-        for first, stop in ranges:
-            seeds = range(self.sampling.seed + first, self.sampling.seed + stop)
-            yield self._columns(seeds)
+        ahead = self.generator.constant.device.type != "cpu" if self.ahead is None else self.ahead
+        seeds = (range(self.sampling.seed + first, self.sampling.seed + stop) for first, stop in ranges)
+        drawn = self._drawn_ahead(seeds) if ahead else map(self._draw, seeds)
+        yield from map(self._columns, drawn)
 
-    def _columns(self, seeds: Sequence[int]) -> Iterator[Batch]:
-        styles = self._styles(seeded_latents(self.generator, seeds))
-        noise = seeded_noise(self.generator, seeds, self._highest) if self.sampling.noise == "random" else "fixed"
-        first = _Runs(self, styles, noise)
-        second = _Runs(self, self._further(styles, seeds), noise) if self.sampling.pairs else None
+    def _drawn_ahead(self, batches: Iterable[range]) -> Iterator["_Drawn"]:
+        """Random numbers are drawn on the CPU, the same for every device: one batch before they are needed."""
+        with ThreadPoolExecutor(1) as pool:
+            waiting: deque[Future[_Drawn]] = deque()
+            for seeds in batches:
+                waiting.append(pool.submit(self._draw, seeds))
+                if len(waiting) > 1:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _draw(self, seeds: Sequence[int]) -> "_Drawn":
+        other = normal(0, "sample-second-latent", seeds, (self.generator.latent_dim,)) if self.sampling.pairs else None
+        return _Drawn(
+            seeded_latents(self.generator, seeds),
+            other.to(self.generator.constant) if other is not None else None,
+            seeded_noise(self.generator, seeds, self._highest) if self.sampling.noise == "random" else "fixed",
+        )
+
+    def _columns(self, drawn: "_Drawn") -> Iterator[Batch]:
+        styles = self._styles(drawn.latents)
+        first, second = _Runs(self, styles, drawn.noise), None
+        if drawn.other is not None:
+            second = _Runs(self, torch.lerp(styles, self._styles(drawn.other), self.epsilon), drawn.noise)
         target = Target(first.images(self._full, keep=True), self.resize) if self.with_target else None
         for label, architecture in self.architectures.items():
             images = first.images(architecture)
@@ -68,9 +91,14 @@ class Rendered:
         with full_precision(latents.device.type):
             return self.generator.styles(latents, truncation=self.sampling.truncation, truncation_mean=self._mean)
 
-    def _further(self, styles: Tensor, seeds: Sequence[int]) -> Tensor:
-        latents = normal(0, "sample-second-latent", seeds, (self.generator.latent_dim,))
-        return torch.lerp(styles, self._styles(latents.to(self.generator.constant)), self.epsilon)
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The random numbers of one batch: latents, those of the other ends of pairs, noise maps."""
+
+    latents: Tensor
+    other: Tensor | None
+    noise: str | list[Tensor]
 
 
 class _Runs:
