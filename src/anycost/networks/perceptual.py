@@ -1,7 +1,7 @@
 """Perceptual distances between images: LPIPS-VGG, and the one of the embedded network that needs no download."""
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,7 @@ class PerceptualDistance(nn.Module):
 
     def __init__(self, network: nn.Module, align_corners: bool = False) -> None:
         super().__init__()
-        self.network = network.requires_grad_(False).eval()
+        self.network: Any = network.requires_grad_(False).eval()
         self.align_corners = align_corners
 
     def train(self, mode: bool = True) -> "PerceptualDistance":
@@ -115,7 +115,7 @@ class LpipsDistance(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.network: Any = network
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return self.network(x, y)

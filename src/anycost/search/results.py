@@ -50,7 +50,9 @@ def _entry(one: Evaluation) -> dict[str, Any]:
 def _uniform(result: SearchResult, budget: Budget) -> dict[str, Any] | None:
     """The best uniform one that fits, for comparison."""
     best = result.best_uniform[budget]
-    return best and {"label": uniform_label(result, best), **_entry(best), "distance": best.distance}
+    if best is None:
+        return None
+    return {"label": uniform_label(result, best), **_entry(best), "distance": best.distance}
 
 
 def uniform_label(result: SearchResult, one: Evaluation) -> str:
