@@ -110,6 +110,6 @@ def _draw_fronts(session: Session, result: SearchResult) -> None:
     for axis, file in ((session.field, "front_macs"), *((("latency_ms", "front_ms"),) if has_latency(result) else ())):
         own = [budget for budget in result.budgets if (budget.field == "latency_ms") == (axis == "latency_ms")]
         winners = [point(result.winners[budget], budget.name) for budget in own]
-        device = result.archive.evaluations[0].price.device or ""
+        device = ", ".join((result.archive.evaluations[0].price.device or "").split(", ")[:2])  # as much as fits
         figure = draw_front(everything, uniform, axis, protocol=name, device=device, winners=winners)
         write_figure(figure, session.folder / file)

@@ -16,7 +16,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from anycost.commands.arguments import parse
-from anycost.commands.search import SearchConfig, request
 from anycost.configuration.schema import MISSING, option
 from anycost.errors import UserError
 
@@ -88,6 +87,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _session(config: SearchBenchmarkConfig) -> "Session":
     """A search of everything up to the full architecture, whose archive is kept as any search's is."""
+    from anycost.commands.search import SearchConfig, request
     from anycost.search.session import Session
 
     search = SearchConfig(
