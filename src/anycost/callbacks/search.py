@@ -68,7 +68,9 @@ class SearchCallback(pl.Callback):
             assert self._network is not None
             assert self._prices is not None
             started = time.monotonic()
-            objective = Objective(stage.evaluation_generator(), self._network, self.perceptual, self.config.latents)
+            generator = stage.evaluation_generator()
+            network = self._network.to(generator.constant.dtype)  # trainer.precision=64 trains in float64
+            objective = Objective(generator, network, self.perceptual, self.config.latents)
             result = self._searched(objective, stage.space, self._prices)
             self._keep(trainer, stage, result, objective)
             log.info("%s", _line(stage.clock.kimg, result, time.monotonic() - started))
