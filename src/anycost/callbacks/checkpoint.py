@@ -58,8 +58,8 @@ class CheckpointCallback(pl.Callback):
         if monitor in measured:
             self.best[path.name] = measured[monitor]
         elif measured:
-            log.warning("callbacks.checkpoint.monitor=%s was not measured, so no checkpoint counts as best; there are %s",
-                        monitor, ", ".join(measured))
+            taken = ", ".join(measured)
+            log.warning("callbacks.checkpoint.monitor=%s was not measured: no best; there are %s", monitor, taken)
         self.best = dict(sorted(self.best.items(), key=lambda item: item[1])[: self.config.keep_best])
 
     def _remove_old(self) -> None:

@@ -64,9 +64,10 @@ def _evaluate(config: EvaluateConfig, arguments: Sequence[str]) -> int:
     """The heavy part, with what it imports."""
     from anycost.commands.evaluate_setup import prepare
     from anycost.evaluation.evaluate import RECORDS, evaluate
-    from anycost.evaluation.processes import end_with_parent, launched_team, local_team
+    from anycost.evaluation.processes import launched_team, local_team
     from anycost.evaluation.progress import Meter
     from anycost.evaluation.results import footnote, results_table
+    from anycost.processes import end_with_parent
 
     end_with_parent()
     launched = launched_team()

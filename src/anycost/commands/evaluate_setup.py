@@ -17,7 +17,7 @@ from anycost.data.opening import open_source
 from anycost.errors import UserError
 from anycost.evaluation.pictures import GivenPictures
 from anycost.evaluation.planning import Plan
-from anycost.evaluation.processes import PARENT, Team
+from anycost.evaluation.processes import Team
 from anycost.evaluation.reference import Reference
 from anycost.evaluation.subjects import GeneratorSubject, PicturesSubject, Subject
 from anycost.interchange.locating import find_weights, open_generator, weights_identity
@@ -25,6 +25,7 @@ from anycost.metrics.measures import build_measures
 from anycost.metrics.protocols import MetricProtocol
 from anycost.metrics.table import protocols
 from anycost.networks.generator import Generator
+from anycost.processes import PARENT
 
 if TYPE_CHECKING:
     import torch

@@ -6,8 +6,6 @@ They never talk to each other: each takes whole shards, and the shards' files ar
 import os
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,9 +13,7 @@ from pathlib import Path
 
 from anycost.errors import UserError
 from anycost.files import explained_errors
-
-PARENT = "ANYCOST_PARENT"
-_SHOWN_LINES = 20
+from anycost.processes import PARENT, failure
 
 
 @dataclass
@@ -45,12 +41,8 @@ class Team:
     def check(self) -> None:
         """Raise `UserError`, with its last words, where a process that this one started has failed."""
         for rank, (child, log) in enumerate(zip(self.children, self.logs, strict=True), 1):
-            status = child.poll()
-            if status in (None, 0):
-                continue
-            how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-            last = "\n".join(log.read_text(errors="replace").splitlines()[-_SHOWN_LINES:])
-            raise UserError(f"process {rank} of this evaluation {how}; the end of {log}:\n{last}")
+            if found := failure(child, log, f"process {rank} of this evaluation"):
+                raise UserError(found)
 
 
 def launched_team() -> Team | None:
@@ -100,17 +92,3 @@ def local_team(devices: int, module: str, arguments: Sequence[str], logs: Path) 
             child.kill()  # nothing is lost: what it wrote appeared whole
         for child in team.children:
             child.wait()
-
-
-def end_with_parent() -> None:
-    """Let a process that `local_team` started end with the one that started it."""
-    parent = os.environ.get(PARENT)
-    if parent is None:
-        return
-
-    def watch() -> None:
-        while os.getppid() == int(parent):
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -15,9 +15,9 @@ from pytorch_lightning.strategies import DDPStrategy, Strategy
 
 from anycost.configuration.schema import TrainConfig, TrainerConfig
 from anycost.errors import UserError
+from anycost.processes import PARENT, end_with_parent, failure
 
 _LAUNCHED = ("LOCAL_RANK", "SLURM_PROCID", "TORCHELASTIC_RUN_ID")
-_PARENT = "ANYCOST_PARENT"
 _GRACE_SEC = 15.0
 
 
@@ -54,7 +54,7 @@ def process_rank() -> int:
 def check_launcher(config: TrainConfig) -> None:
     """Raise `UserError` where processes that were started elsewhere would each look for a folder of their own."""
     several = config.trainer.devices * config.trainer.num_nodes > 1
-    if config.resume == "never" and several and started_elsewhere() and _PARENT not in os.environ:
+    if config.resume == "never" and several and started_elsewhere() and PARENT not in os.environ:
         raise UserError("resume=never: processes of a launcher cannot agree on a new folder; name one with run=NAME")
 
 
@@ -73,7 +73,7 @@ def local_processes(config: TrainerConfig, config_file: Path) -> Iterator[None]:
     this process dies, they end too.
     """
     if config.devices == 1 or started_elsewhere():
-        _end_with_parent()
+        end_with_parent()
         yield
         return
     if config.num_nodes > 1:
@@ -88,7 +88,7 @@ def local_processes(config: TrainerConfig, config_file: Path) -> Iterator[None]:
         "WORLD_SIZE": str(config.devices),
         "NODE_RANK": "0",
         "LOCAL_RANK": "0",
-        _PARENT: str(os.getpid()),
+        PARENT: str(os.getpid()),
     }
     children = _Children(config_file, config.devices)
     try:
@@ -135,11 +135,8 @@ class _Children(threading.Thread):
         end = time.monotonic() + patience
         while True:
             for rank, (process, log) in enumerate(zip(self.processes, self.logs, strict=True), 1):
-                status = process.poll()
-                if status not in (None, 0):
-                    how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-                    last = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-                    return f"process {rank} of this run {how}; the end of {log}:\n{last}"
+                if found := failure(process, log, f"process {rank} of this run"):
+                    return found
             if time.monotonic() >= end:
                 return None
             time.sleep(0.1)
@@ -162,20 +159,6 @@ class _Children(threading.Thread):
             process.kill()
         for process in self.processes:
             process.wait()
-
-
-def _end_with_parent() -> None:
-    """Let a process that `local_processes` started end with the one that started it."""
-    parent = os.environ.get(_PARENT)
-    if parent is None:
-        return
-
-    def watch() -> None:
-        while os.getppid() == int(parent):
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _free_port() -> int:
