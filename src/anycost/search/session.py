@@ -106,7 +106,8 @@ class Session:
             "revision": REVISION,
             "weights": weights_identity(self.weights),
             "budgets": sorted(map(self._identity_of, request.budgets)),
-            "settings": asdict(request.settings),
+            # An enumeration has no further choices: whoever asks with another seed gets the same archive.
+            "settings": {"method": self.method} if self.method == "enumeration" else asdict(request.settings),
             "perceptual": [request.perceptual, _perceptual_identity(request.perceptual)],
             "latents": request.latents,
             "truncation": request.truncation,
