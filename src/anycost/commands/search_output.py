@@ -36,6 +36,7 @@ class Progress:
         self.session, self.total = session, session.expected_evaluations
         self.start = self.said = time.monotonic()
         self.archive: Archive | None = None
+        self.shown = 0
 
     def __enter__(self) -> "Progress":
         return self
@@ -43,7 +44,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.archive and kind is None:
+        if self.archive and kind is None and len(self.archive) != self.shown:
             self._say()
 
     def add(self, archive: Archive, new: list[Evaluation]) -> None:
@@ -54,7 +55,7 @@ class Progress:
 
     def _say(self) -> None:
         assert self.archive is not None
-        self.said = time.monotonic()
+        self.said, self.shown = time.monotonic(), len(self.archive)
         best = {budget: self.archive.fitting(budget)[:1] for budget in self.session.budgets}
         shown = ", ".join(f"{budget.name} {found[0].distance:.4f}" for budget, found in best.items() if found)
         print(f"{len(self.archive)} of at most {self.total} judged, {self.said - self.start:.0f} s; best: {shown}",
