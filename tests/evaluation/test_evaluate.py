@@ -1,6 +1,7 @@
 """Values are those of a plain loop over all images; kills, processes and records already there change no bit."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,50 @@ def test_a_late_process_has_nothing_to_do(planned: Planned, tmp_path: Path, quie
     evaluate(planned(), tmp_path / "out", Team(), quiet)
     evaluate(planned(), tmp_path / "out", Team(1, 2), DyingMeter(0))
     assert not (tmp_path / "out" / "work").exists()
+
+
+def test_another_command_that_fills_the_cache_while_processes_start_leaves_nobody_waiting(
+    planned: Planned, tmp_path: Path, quiet: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Process 1 then finds all statistics of reals there, and measures no shard of them that the leader waits for."""
+    alone = evaluate(planned(), tmp_path / "alone", Team(), quiet)
+    for file in (tmp_path / "cache" / "statistics").iterdir():
+        file.unlink()
+    waits = []
+
+    def others_work(seconds: float) -> None:
+        waits.append(seconds)
+        assert len(waits) < 10, "the leader waits for nobody"
+        if len(waits) == 1:
+            evaluate(planned(), tmp_path / "other", Team(), Meter(quiet=True))
+            evaluate(planned(), tmp_path / "shared", Team(1, 2), Meter(quiet=True))
+
+    monkeypatch.setattr(story, "_TELL_SEC", -1.0)
+    monkeypatch.setattr(story.time, "sleep", others_work)
+    assert values(evaluate(planned(), tmp_path / "shared", Team(0, 2), quiet)) == values(alone)
+    assert not (tmp_path / "shared" / "work").exists()
+
+
+def test_the_leader_does_what_processes_that_have_ended_left_out(
+    planned: Planned, tmp_path: Path, quiet: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = evaluate(planned(), tmp_path / "alone", Team(), quiet)
+    for file in (tmp_path / "cache" / "statistics").iterdir():
+        file.unlink()
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+        team = Team(0, 2, children=[ended], logs=[tmp_path / "process_1.log"])
+        monkeypatch.setattr(story.time, "sleep", lambda seconds: pytest.fail("the leader waits for nobody"))
+        assert values(evaluate(planned(), tmp_path / "shared", team, quiet)) == values(alone)
+
+
+def test_what_another_network_began_is_not_continued(planned: Planned, tmp_path: Path, quiet: Meter) -> None:
+    """The embedded network of another version: the values of both would be mixed."""
+    (work,) = planned(["consistency12"]).passes([])
+    other = planned(["consistency12"])
+    other.measures[0].perceptual.network.network.identity = "another"
+    (changed,) = other.passes([])
+    assert work.work.digest != changed.work.digest
 
 
 def test_recorded_values_are_not_measured_again(planned: Planned, tmp_path: Path, quiet: Meter, capsys: Any) -> None:

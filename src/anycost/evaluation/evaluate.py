@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 RECORDS = "records.jsonl"
 _POLL_SEC = 0.3
+_TELL_SEC = 60.0  # of waiting between two looks at why
 _ESTIMATE_STEP = 0.1  # of this process's images of a pass
 _ESTIMATE_SHARE = 0.05  # of the time at most goes into estimates
 _NO_ESTIMATES = ("precision_recall",)  # all pairs of features, each time
@@ -152,29 +153,44 @@ class _Evaluation:
         self.meter.begin(work.title)
         folder.describe(work.key)
         watch = _Watch(self, job, folder)
-        for shard in self._own(work):
-            file = folder.shard(shard)
+        self._gather(self._own(work), watch)
+        if self.team.leads:
+            if self._whole(watch):
+                self.meter.begin(f"{work.title}: last sums")
+                files = [folder.shard(shard) for shard in work.shards]
+                job.finish(lambda c, g: merged(_present(stored_state(work, file, c, g)) for file in files))
+            folder.remove()
+
+    def _gather(self, shards: Sequence[Shard], watch: "_Watch") -> None:
+        """Measure what is missing of these shards of a pass."""
+        work = watch.job.work
+        for shard in shards:
+            file = watch.folder.shard(shard)
             position = file.position() or shard.first
             self.meter.skip((position - shard.first) * len(work.columns))
             if position < shard.stop:
                 watch.shard = shard
                 gather(work, shard, file, watch.pulse)
-        if self.team.leads:
-            self._wait(work, folder)
-            self.meter.begin(f"{work.title}: last sums")
-            files = [folder.shard(shard) for shard in work.shards]
-            job.finish(lambda c, g: merged(_present(stored_state(work, file, c, g)) for file in files))
-            folder.remove()
 
-    def _wait(self, work: Pass, folder: WorkFolder) -> None:
-        """Until the shards of all processes are whole."""
-        told = time.monotonic()
-        while missing := [one for one in work.shards if folder.shard(one).position() != one.stop]:
+    def _whole(self, watch: "_Watch") -> bool:
+        """Wait until the shards of all processes are whole; False where somebody else has finished the job meanwhile.
+
+        Another command may fill the cache of real images while processes start. Those that find it full leave their
+        shards alone, so that the leader waits for nobody: it looks there too, or does the rest where all have ended.
+        """
+        work, told = watch.job.work, time.monotonic()
+        while missing := [one for one in work.shards if watch.folder.shard(one).position() != one.stop]:
             self.team.check()
-            if time.monotonic() - told > 60:
+            if self.team.is_left_alone:
+                self._gather(missing, watch)
+                continue
+            if time.monotonic() - told > _TELL_SEC:
                 told = time.monotonic()
+                if watch.job.is_done():
+                    return False
                 self.meter.say(f"{work.title}: waiting for {len(missing)} shards of other processes")
             time.sleep(_POLL_SEC)
+        return True
 
     def _own(self, work: Pass) -> list[Shard]:
         return [shard for shard in work.shards if self.team.takes(shard.number)]

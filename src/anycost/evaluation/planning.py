@@ -146,7 +146,7 @@ class Plan:
 
 
 def _key(cell: Cell) -> list[Any]:
-    return [cell.measure.protocol.digest, cell.measure.real_key]
+    return [cell.measure.protocol.digest, cell.measure.network, cell.measure.real_key]
 
 
 def _gathering(cell: Cell) -> Gathering:

@@ -34,6 +34,11 @@ class Team:
         """Whether this process merges and writes the records."""
         return self.rank == 0
 
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether this process started others and all of them have ended well."""
+        return bool(self.children) and all(child.poll() == 0 for child in self.children)
+
     def takes(self, unit: int) -> bool:
         """Whether the shard with this number belongs to this process."""
         return unit % self.size == self.rank
