@@ -302,6 +302,20 @@ class ArchitectureSpace:
                 f"or FILE.json, FILE.json:NAME"
             ) from None
 
+    def parse_list(self, texts: Sequence[str]) -> dict[str, Architecture]:
+        """All architectures that the texts name, by name; the same name twice gets as much of its file's as needed.
+
+        `result:18G` is that of a second file, `two/search/result:18G` that of a third one called `result.json`.
+        """
+        found: dict[str, Architecture] = {}
+        for text in texts:
+            file = Path(text.rpartition(":")[0] if ".json:" in text else text).with_suffix("")
+            for name, one in self.parse_all(text).items():
+                longer = (f"{'/'.join(file.parts[-depth:])}:{name}" for depth in range(1, len(file.parts) + 1))
+                own = (label for label in (name, *longer) if label not in found or found[label].key == one.key)
+                found[next(own, f"{text}:{name}")] = one
+        return found
+
     def _read_json(self, path: Path, name: str) -> dict[str, Architecture]:
         try:
             content = json.loads(path.read_text())

@@ -218,3 +218,16 @@ def test_label_parses_back_or_is_unique() -> None:
     labels = {SPACE.label(architecture) for architecture in drawn}
     assert len(labels) == len({architecture.key for architecture in drawn}) > 40
     assert not any(set(label) & set("=, []") for label in labels)
+
+
+def test_lists_keep_every_architecture_whatever_the_files_are_called(tmp_path: Path) -> None:
+    """Searches leave equal names in equal file names: `18G` of `result.json`."""
+    counts = {"one": 0.25, "two": 0.5, "three": 0.75}
+    for folder, ratio in counts.items():
+        (tmp_path / folder).mkdir()
+        entry = {"channels": list(SPACE.uniform(ratio).channels), "res": 64}
+        (tmp_path / folder / "result.json").write_text(json.dumps({"18G": entry}))
+    texts = [f"{tmp_path}/one/result.json", f"{tmp_path}/two/result.json:18G", f"{tmp_path}/three/result.json"]
+    found = SPACE.parse_list(["full", *texts, texts[0]])
+    assert list(found) == ["full", "18G", "result:18G", "three/result:18G"]
+    assert [one.channels for one in found.values()] == [SPACE.uniform(r).channels for r in (1.0, *counts.values())]

@@ -31,13 +31,10 @@ class Subject:
 
     def architectures(self, texts: Sequence[str]) -> dict[str, Architecture]:
         """Architectures by the names they were asked for: `full`, `0.5@256`, entries of `FILE.json`."""
-        found: dict[str, Architecture] = {}
-        for text in texts:
-            try:
-                found.update(self.space.parse_all(text))
-            except UserError as error:
-                raise UserError(f"{error} (the generator is {self.name}, {self.space.resolution} px)") from error
-        return found
+        try:
+            return self.space.parse_list(texts)
+        except UserError as error:
+            raise UserError(f"{error} (the generator is {self.name}, {self.space.resolution} px)") from error
 
 
 def model_help() -> str:
