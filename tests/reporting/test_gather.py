@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from anycost.architecture import ArchitectureSpace
+from anycost.commands.evaluate import write_generator
 from anycost.errors import UserError
 from anycost.interchange.weights import Header, write_weights
 from anycost.metrics.records import Measurement, write_measurements
+from anycost.networks.generator import Generator
+from anycost.pricing.price_list import PriceList
 from anycost.reporting.gather import gather
 
 Measure = Callable[..., Measurement]
@@ -81,6 +84,19 @@ def test_an_evaluation_outside_a_run(tmp_path: Path, measurement: Measure) -> No
     (run,) = gather([str(tmp_path / "evaluate")])
     assert (run.name, run.stage, run.seed, run.prices) == ("evaluate", "", None, None)
     assert len(run.measurements) == 1
+
+
+def test_an_evaluation_outside_a_run_is_priced_by_what_it_says_of_its_generator(
+    tmp_path: Path, measurement: Measure
+) -> None:
+    folder = tmp_path / "evaluate"
+    write_measurements(folder / "records.jsonl", [measurement("full", 0, 1.0)])
+    generator = Generator(ArchitectureSpace(32, 0.125, 64, 3), latent_dim=16, mapping_layers=1)
+    write_generator(generator, folder)
+    (run,) = gather([str(folder)])
+    assert run.prices is not None
+    price = run.prices.price(generator.space.uniform(0.5))
+    assert price == PriceList(generator.space, 16, 1).price(generator.space.uniform(0.5))
 
 
 def message(*paths: object) -> str:

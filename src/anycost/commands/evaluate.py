@@ -9,15 +9,21 @@ data=, data.KEY=VALUE changes what the training says. Work is saved every half m
 a kill, also with another number of processes. What is recorded already is not measured again.
 """
 
+import json
 import logging
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anycost.commands.arguments import parse
 from anycost.configuration.schema import option
 from anycost.errors import UserError
+
+if TYPE_CHECKING:
+    from anycost.networks.generator import Generator
 
 
 @dataclass
@@ -78,11 +84,22 @@ def _evaluate(config: EvaluateConfig, arguments: Sequence[str]) -> int:
         team = launched or stack.enter_context(local_team(config.devices, "anycost.commands.evaluate", arguments, work))
         values = evaluate(prepared.plan, prepared.output, team, meter, again=config.resume == "never")
     if team.leads:
+        if prepared.generator is not None:
+            write_generator(prepared.generator, prepared.output)
         meter.console.print(results_table(values, prepared.generator), soft_wrap=False)
         if note := footnote(values):
             meter.say(note)
         meter.say(f"records: {prepared.output / RECORDS}")
     return 0
+
+
+def write_generator(generator: "Generator", output: Path) -> None:
+    """Say beside the records what was measured, so that `anycost report` can price it where no weights lie."""
+    from anycost.files import atomic_write
+
+    model = {"latent_dim": generator.latent_dim, "mapping_layers": len(generator.mapping.layers)}
+    with atomic_write(output / "generator.json", "w") as file:
+        json.dump({"space": asdict(generator.space), "model": model}, file, indent=1)
 
 
 def is_data(argument: str) -> bool:

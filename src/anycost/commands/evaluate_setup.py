@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anycost.architecture import Architecture, ArchitectureSpace
+from anycost.commands import machine
 from anycost.commands.arguments import parse
 from anycost.commands.evaluate import EvaluateConfig
 from anycost.configuration.composition import compose
@@ -48,8 +49,8 @@ def prepare(config: EvaluateConfig, data: Sequence[str], team: Team | None) -> P
     size = team.size if team else config.devices
     if size > config.shards:
         raise UserError(f"devices={size} are more than shards={config.shards}; give each a share with shards={size}")
-    device = choose_device(config, team)
-    set_threads(config)
+    device = machine.device(config.accelerator, team.local_rank if team else 0, team.local_rank + 1 if team else size)
+    _set_threads(config)
     attempt = _attempt(config, team)
     subject = _pictures(config, device) if config.images is not None else _generator(config, device)
     subject.subject.check(chosen)
@@ -95,36 +96,13 @@ def _own_folder(name: str, identity: str) -> Path:
     return Path("logs", "evaluate", f"{safe_name(name)}-{identity[:8]}")
 
 
-# ---- the machine
+# ---- attempts
 
 
-def choose_device(config: EvaluateConfig, team: Team | None) -> "torch.device":
-    """The CPU, or the GPU of this process: process r of a machine uses device r."""
+def _set_threads(config: EvaluateConfig) -> None:
     import torch
 
-    count = torch.cuda.device_count()
-    if config.accelerator == "cpu" or (config.accelerator == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    if not count:
-        raise UserError("accelerator=gpu: torch finds no CUDA device on this machine; use accelerator=cpu")
-    needed = team.local_rank + 1 if team else config.devices
-    if needed > count:
-        raise UserError(
-            f"devices={needed}: this machine has {count} CUDA devices; lower it, or use accelerator=cpu"
-        )
-    return torch.device("cuda", team.local_rank if team else 0)
-
-
-def set_threads(config: EvaluateConfig) -> None:
-    """`threads`, or a fair share of the cores; $OMP_NUM_THREADS is respected."""
-    import torch
-
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    elif "OMP_NUM_THREADS" not in os.environ:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", config.devices))
-        torch.set_num_threads(max(cores // local, 1))
+    torch.set_num_threads(machine.threads(config.threads, int(os.environ.get("LOCAL_WORLD_SIZE", config.devices))))
 
 
 def _attempt(config: EvaluateConfig, team: Team | None) -> str:
@@ -142,14 +120,10 @@ def _attempt(config: EvaluateConfig, team: Team | None) -> str:
 
 
 def _architectures(space: ArchitectureSpace, texts: Sequence[str]) -> dict[str, Architecture]:
-    """Every architecture that the texts name, by label; a label that another one has already gets the file's name."""
+    """Every architecture that the texts name, by label."""
     if list(texts) == ["auto"]:
         texts = ["full", *(f"{ratio:g}" for ratio in reversed(space.ratios[:-1]) if _exists(space, ratio))]
-    found: dict[str, Architecture] = {}
-    for text in texts:
-        for label, one in space.parse_all(text).items():
-            taken = label in found and found[label].key != one.key
-            found[f"{Path(text).stem}:{label}" if taken else label] = one
+    found = space.parse_list(texts)
     if not found:
         raise UserError("architectures=[] names none; use full, 0.5, 0.5@32, FILE.json, or leave it out")
     return found
@@ -189,8 +163,7 @@ def _reference(
             f"data.resolution={data.resolution} differs from the generator's {opened.resolution} px; leave it out, or "
             f"give data.resolution={opened.resolution} (lower outputs are architectures: full@{opened.resolution // 2})"
         )
-    cache = config.cache or os.environ.get("ANYCOST_CACHE") or "~/.cache/anycost"
-    reference = Reference(open_source(data), data, Path(cache).expanduser(), device)
+    reference = Reference(open_source(data), data, machine.cache_folder(config.cache), device)
     for protocol in needing:
         for architecture in opened.subject.architectures.values():
             reference.check(protocol, architecture.resolution)

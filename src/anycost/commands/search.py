@@ -10,13 +10,13 @@ pareto:ms). The same command continues after a kill, and ends with the same arch
 an architecture is asked for: architectures=RUN/search/NAME/result.json:18G.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anycost.commands import machine
 from anycost.commands.arguments import parse
 from anycost.configuration.schema import MISSING, option
 from anycost.errors import UserError
@@ -74,11 +74,8 @@ def request(config: SearchConfig) -> "Request":
     from anycost.search.session import Request
     from anycost.search.settings import SearchSettings
 
-    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(machine.threads(config.threads))
     weights = find_weights(config.weights)
-    gpu = config.accelerator == "gpu" or (config.accelerator == "auto" and torch.cuda.is_available())
-    if gpu and not torch.cuda.is_available():
-        raise UserError("accelerator=gpu: torch finds no CUDA device on this machine; use accelerator=cpu")
     settings = SearchSettings(config.method, config.evaluations, config.population, seed=config.seed)
     return Request(
         weights=str(weights),
@@ -89,9 +86,9 @@ def request(config: SearchConfig) -> "Request":
         truncation=config.truncation,
         points=config.points,
         latency=config.latency,
-        device="cuda" if gpu else "cpu",
+        device=machine.device(config.accelerator).type,
         output=Path(config.output) if config.output else None,
-        cache=Path(config.cache or os.environ.get("ANYCOST_CACHE", "~/.cache/anycost")).expanduser(),
+        cache=machine.cache_folder(config.cache),
     )
 
 

@@ -118,7 +118,7 @@ def _read(folder: Path, name: str) -> RunResults:
     if (folder / RESULT).is_file():
         searches.append(folder)
     grids = sorted(folder.glob("grids/kimg_*.png"))
-    prices = price_list(weights, config)
+    prices = price_list(weights, config, _read_json(folder / "generator.json"))
     return RunResults(
         name=name,
         folder=folder,

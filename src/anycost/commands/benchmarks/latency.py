@@ -10,13 +10,12 @@ with reductions= too, the dearest of these. Close other programs: all rows are m
 """
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anycost.commands import machine
 from anycost.commands.arguments import parse
 from anycost.commands.benchmarks.subject import Subject, model_help, open_subject, split_model
 from anycost.configuration.schema import option
@@ -60,9 +59,8 @@ def main(arguments: Sequence[str]) -> int:
     rows, notes = _rows(config, subject)
     generator = _generator(config, subject)
     dtype = "bfloat16" if config.precision == "bf16" else "float32"
-    threads = config.threads or len(os.sched_getaffinity(0))
-    wanted = conditions(generator, config.executor, threads, dtype, config.batch_size)
-    cache = Path(config.cache or os.environ.get("ANYCOST_CACHE") or "~/.cache/anycost")
+    wanted = conditions(generator, config.executor, machine.threads(config.threads), dtype, config.batch_size)
+    cache = machine.cache_folder(config.cache)
     table = cached_table(generator, wanted, cache, report=_say) if config.predict else None
     result = measure(generator, rows, wanted, config.seconds, table, _say)
     print("\n".join([markdown(result), *notes]))
@@ -104,19 +102,14 @@ def _rows(config: LatencyConfig, subject: Subject) -> tuple[list["Row"], list[st
 
 def _generator(config: LatencyConfig, subject: Subject) -> "Generator":
     """The generator to run, on the device; `model=` gives one of random weights, which takes as long."""
-    import torch
-
     from anycost.interchange.locating import open_generator
     from anycost.networks.generator import Generator
 
-    gpu = config.accelerator == "gpu" or (config.accelerator == "auto" and torch.cuda.is_available())
-    if gpu and not torch.cuda.is_available():
-        raise UserError("accelerator=gpu: PyTorch sees no GPU here; use accelerator=cpu")
     if subject.weights is not None:
         generator, _ = open_generator(subject.weights)
     else:
         generator = Generator(subject.space, subject.latent_dim, subject.mapping_layers)
-    return generator.eval().requires_grad_(False).to("cuda" if gpu else "cpu")
+    return generator.eval().requires_grad_(False).to(machine.device(config.accelerator))
 
 
 def _say(line: str) -> None:
