@@ -262,7 +262,7 @@ def test_two_processes_find_what_one_finds_to_the_bit(
     for process in processes:
         finished(process)
     assert values(tmp_path / "two") == alone
-    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == [".lock", "records.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == [".lock", "generator.json", "records.jsonl"]
 
 
 @pytest.mark.slow
