@@ -1,12 +1,14 @@
 """Folders that reports are made of: what is found, in which order, and what is said where there is nothing."""
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from anycost.architecture import ArchitectureSpace
+from anycost.architecture import Architecture, ArchitectureSpace
 from anycost.commands.evaluate import write_generator
 from anycost.errors import UserError
 from anycost.interchange.weights import Header, write_weights
@@ -14,6 +16,7 @@ from anycost.metrics.records import Measurement, write_measurements
 from anycost.networks.generator import Generator
 from anycost.pricing.price_list import PriceList
 from anycost.reporting.gather import gather
+from anycost.reporting.report import write_report
 
 Measure = Callable[..., Measurement]
 
@@ -123,6 +126,49 @@ def test_broken_files_are_named(make_run: Callable[..., Path], file: str) -> Non
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
     (folder / file).write_text('{"torn": [')
     assert str(folder / file) in message(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("run.json", "[]"), ("config.yaml", "hello"), ("config.yaml", "model: {resolution: 32}"), ("config.yaml", "- a"),
+     ("metrics.csv", "a,b\n1,2\n"), ("metrics.csv", "images,kimg\n1,x\n"), ("search/x/result.json", "[]"),
+     ("search/front_kimg_1.json", "[]"), ("generator.json", '{"space": 5}')],
+)  # fmt: skip
+def test_files_of_another_content_are_named(make_run: Callable[..., Path], file: str, content: str) -> None:
+    folder = make_run("one", ONE)
+    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_text(content)
+    assert str(folder / file) in message(folder)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", '"3.0"', "null"])
+def test_a_value_that_is_no_number_is_named(make_run: Callable[..., Path], value: str) -> None:
+    folder = make_run("one", ONE)
+    path = folder / "metrics.jsonl"
+    path.write_text(path.read_text().replace('"value": 3.0', f'"value": {value}'))
+    assert str(path) in message(folder)
+
+
+def test_a_grid_that_is_no_picture_is_named(make_run: Callable[..., Path]) -> None:
+    folder = make_run("one", ONE)
+    grid = folder / "grids" / "kimg_000002.000.png"
+    grid.write_bytes(grid.read_bytes()[:40])
+    with pytest.raises(UserError, match=re.escape(str(grid))):
+        write_report([str(folder)])
+
+
+def test_what_is_no_architecture_of_the_generator_has_no_price(
+    make_run: Callable[..., Path], measurement: Measure, space: ArchitectureSpace
+) -> None:
+    """Pictures that were measured into the run's folder, and lines of another generator."""
+    full = space.full()
+    strange = [Architecture(32, (), ()), replace(full, channels=full.channels[:-1]), replace(full, resolution=64),
+               replace(full, channels=(*full.channels[:-1], 1024))]  # fmt: skip
+    lines = [replace(measurement("full", 2000, 1.0), label=str(k), architecture=one) for k, one in enumerate(strange)]
+    folder = make_run("one", [measurement("full", 2000, 1.0), *lines])
+    (run,) = gather([str(folder)])
+    assert [run.price(one.architecture) is None for one in run.measurements] == [False, True, True, True, True]
+    assert write_report([str(folder)]).count == 5
 
 
 def test_a_line_without_a_field_is_named(make_run: Callable[..., Path]) -> None:

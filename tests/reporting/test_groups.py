@@ -48,6 +48,34 @@ def test_a_setting_that_differs_splits_and_names_the_groups(make_run: Callable[.
     ]  # fmt: skip
 
 
+def test_averaged_weights_and_others_are_no_seeds_of_each_other(
+    make_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    for seed, enabled in enumerate((True, True, False)):
+        config = make_run(f"sweep/{seed}", {"full": {2000: 1.0}}, seed=seed) / "config.yaml"
+        callbacks = f"callbacks: {{ema: {{enabled: {str(enabled).lower()}}}, progress: 'p{seed}'}}\n"
+        config.write_text(config.read_text() + callbacks)
+    assert [len(group.runs) for group in grouped(tmp_path / "sweep")] == [2, 1]
+
+
+def test_a_seed_that_was_run_twice_is_no_second_sample(make_run: Callable[..., Path]) -> None:
+    folders = [make_run(name, {"full": {2000: 1.0}}, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1))]
+    assert [[run.name for run in group.runs] for group in grouped(*folders)] == [["a", "c"], ["b"]]
+
+
+def test_names_of_groups_differ(make_run: Callable[..., Path]) -> None:
+    """Where a seed was run twice, the settings that vary do not tell all groups apart."""
+    asked = [("a", 0, "uniform"), ("b", 0, "uniform"), ("c", 1, "uniform"), ("d", 0, "flexible")]
+    folders = [make_run(name, {"full": {2000: 1.0}}, seed, {"mode": mode}) for name, seed, mode in asked]
+    assert [group.name for group in grouped(*folders)] == ["a", "b", "d"]
+
+
+def test_numbers_of_two_networks_share_no_column(measurement: Measure) -> None:
+    """The embedded network of another version is another judge."""
+    lines = [measurement("full", 1, 1.0, network=f"embedded-{number}") for number in (1, 2, 2)]
+    assert len({Quantity.of(line) for line in lines}) == 2
+
+
 def test_runs_of_other_lengths_stand_alone(make_run: Callable[..., Path]) -> None:
     whole = make_run("whole", {"full": {2000: 1.0}}, seed=0)
     short = make_run("short", {"full": {1000: 1.0}}, seed=1, images=1000)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from anycost.errors import UserError
 from anycost.reporting.labels import Place, place_labels, steps
 from anycost.reporting.points import Cost, CostPoint, front, with_cost
 from anycost.reporting.style import (
@@ -152,7 +153,12 @@ def draw_pictures(pictures: Mapping[str, Path]) -> "Figure":
     """`{title: PNG file}` side by side in one height, each under its title."""
     from PIL import Image
 
-    images = {title: Image.open(path).convert("RGB") for title, path in pictures.items()}
+    images = {}
+    for title, path in pictures.items():
+        try:
+            images[title] = Image.open(path).convert("RGB")
+        except OSError as error:
+            raise UserError(f"{path} is not a whole picture ({error}); remove it") from error
     ratios = [image.width / image.height for image in images.values()]
     gaps = 0.08 * (len(images) - 1)
     width = SINGLE if len(images) == 1 else DOUBLE

@@ -7,16 +7,18 @@ A folder is a run, a stage of a pipeline, a place of `anycost evaluate` or of `a
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from anycost.architecture import Architecture
 from anycost.errors import UserError
 from anycost.interchange.locating import WEIGHTS, weights_identity
 from anycost.loggers.table import Row, read_rows
 from anycost.metrics.records import Measurement, read_measurements
-from anycost.pricing.price_list import PriceList
+from anycost.pricing.price_list import Price, PriceList
 from anycost.reporting.models import price_list
 from anycost.reporting.searches import RESULT, SearchView, read_front, read_search
 
@@ -49,6 +51,16 @@ class RunResults:
     grid: Path | None = None
     weights: str = ""
     prices: PriceList | None = None
+
+    def price(self, architecture: Architecture) -> Price | None:
+        """What an architecture costs; None where the generator is not known, or has no such architecture (pictures)."""
+        if self.prices is None:
+            return None
+        full, counts = self.prices.space.full_channels, architecture.channels
+        own = len(counts) == len(full) and all(1 <= count <= most for count, most in zip(counts, full, strict=True))
+        if not own or not 4 <= architecture.resolution <= self.prices.space.resolution:
+            return None
+        return self.prices.price(architecture)
 
     @property
     def stage(self) -> str:
@@ -118,7 +130,7 @@ def _read(folder: Path, name: str) -> RunResults:
     if (folder / RESULT).is_file():
         searches.append(folder)
     grids = sorted(folder.glob("grids/kimg_*.png"))
-    prices = price_list(weights, config, _read_json(folder / "generator.json"))
+    prices = _prices(weights, config, folder)
     return RunResults(
         name=name,
         folder=folder,
@@ -133,32 +145,57 @@ def _read(folder: Path, name: str) -> RunResults:
             *(read_search(search, name) for search in searches),
             *(read_front(file, name) for file in sorted(folder.glob("search/front_kimg_*.json"))[-1:]),
         ],
-        rows=read_rows(folder / "metrics.csv"),
+        rows=_rows(folder / "metrics.csv"),
         grid=grids[-1] if grids else None,
         weights=weights_identity(weights) if weights.is_file() else "",
         prices=prices,
     )
 
 
+def _prices(weights: Path, config: Mapping[str, Any], folder: Path) -> PriceList | None:
+    described = _read_json(folder / "generator.json")
+    try:
+        return price_list(weights, config, described)
+    except (KeyError, TypeError) as error:
+        file = folder / ("generator.json" if described else "config.yaml")
+        raise UserError(f"{file} does not say what the generator is ({error}); move it away") from error
+
+
+def _rows(path: Path) -> list[Row]:
+    try:
+        return read_rows(path)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a table of logged values ({error}); move it away") from error
+
+
 def _measurements(path: Path) -> list[Measurement]:
     try:
-        return read_measurements(path)
+        found = read_measurements(path)
+        if unusable := [one.value for one in found if not isfinite(one.value)]:
+            raise ValueError(f"a value is {unusable[0]}")
+        return found
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a file of records: {error}; measure again, or move it away") from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return _object(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
     except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}") from error
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
-    except yaml.YAMLError as error:
+        return _object(yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path} is not YAML: {error}") from error
+
+
+def _object(content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise ValueError("it holds no names with values")
+    return content
 
 
 def _remedy(found: Mapping[Path, RunResults], path: str) -> str:

@@ -1,6 +1,7 @@
 """Runs that differ by their seed only, as one: mean and standard deviation instead of a lucky number."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
@@ -18,17 +19,18 @@ HIGHER_IS_BETTER = ("precision_recall", "inception_score", "attributes")
 
 @dataclass(frozen=True)
 class Quantity:
-    """What may share a column or an axis: one protocol (and part of it), against one data set."""
+    """What may share a column or an axis: one protocol (and part of it), one data set, one network that judged."""
 
     metric: str
     digest: str
     part: str
     data: str
+    network: str
     kind: str
 
     @staticmethod
     def of(one: Measurement) -> "Quantity":
-        return Quantity(one.metric, one.protocol.digest, one.part, one.data, one.protocol.kind)
+        return Quantity(one.metric, one.protocol.digest, one.part, one.data, one.network, one.protocol.kind)
 
     @property
     def title(self) -> str:
@@ -108,11 +110,17 @@ def quantities(runs: Sequence[RunResults]) -> list[Quantity]:
 
 
 def group_runs(runs: Sequence[RunResults]) -> list[Group]:
-    """Runs with measurements, those of equal settings together; the order is that of their first runs."""
-    by_settings: dict[str, list[RunResults]] = {}
+    """Runs with measurements, those of equal settings together; the order is that of their first runs.
+
+    A second run of the same seed is no further sample: it is a group of its own, with others of that kind.
+    """
+    by_settings: dict[tuple[str, int], list[RunResults]] = {}
+    times: Counter[tuple[str, int | None]] = Counter()
     for run in runs:
         if run.measurements:
-            by_settings.setdefault(_settings(run), []).append(run)
+            settings = _settings(run)
+            by_settings.setdefault((settings, times[settings, run.seed]), []).append(run)
+            times[settings, run.seed] += 1
     names = _names(list(by_settings.values()))
     return [Group(name, members) for name, members in zip(names, by_settings.values(), strict=True)]
 
@@ -123,6 +131,7 @@ def _settings(run: RunResults) -> str:
     compared = {name: value for name, value in run.config.items() if name not in _NOT_COMPARED}
     compared["init_from"] = _start(run)
     compared["precision"] = run.config.get("trainer", {}).get("precision")
+    compared["ema"] = run.config.get("callbacks", {}).get("ema")  # decides which weights are measured
     seedless = run.seed is None
     return json.dumps([compared, run.record.get("images"), str(run.folder) if seedless else ""], sort_keys=True)
 
@@ -144,7 +153,8 @@ def _names(groups: Sequence[Sequence[RunResults]]) -> list[str]:
         return [group[0].name for group in groups]
     if len(groups) == 1:
         return [groups[0][0].name.rsplit("/", 1)[0]]
-    return [", ".join(f"{key.rpartition('.')[2]}={one.get(key)}" for key in varying) for one in flat]
+    names = [", ".join(f"{key.rpartition('.')[2]}={one.get(key)}" for key in varying) for one in flat]
+    return names if len(set(names)) == len(names) else [group[0].name for group in groups]
 
 
 def _compared(key: str) -> bool:

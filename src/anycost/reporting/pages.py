@@ -81,7 +81,7 @@ def _protocol(measured: Sequence[Measurement]) -> str:
     texts = [
         f"{protocol.kind.replace('_', ' ').capitalize()}, {better} is better. {protocol.samples} {what}",
         f"reals: {protocol.reals}" + (f" of `{one.data}`" if one.data and protocol.reals != "none" else ""),
-        f"features: {protocol.features}",
+        f"features: {protocol.features}" + (f" (`{one.network}`)" if one.network else ""),
         f"resize: {protocol.resize}",
         f"quantisation: {protocol.quantisation}",
         f"noise: {protocol.noise}",

@@ -28,8 +28,7 @@ def write_records_csv(runs: Sequence[RunResults], path: Path) -> int:
 def _rows(run: RunResults) -> Iterator[dict[str, Any]]:
     for one in run.measurements:
         row = {"run": run.name, "folder": str(run.folder), "stage": run.stage, "seed": run.seed}
-        if run.prices:
-            price = run.prices.price(one.architecture)
+        if price := run.price(one.architecture):
             row |= {"macs": price.macs, "macs_paper": price.macs_paper, "parameters": price.parameters}
         yield row | dict(_flat(one.to_json()))
 

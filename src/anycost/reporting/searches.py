@@ -144,7 +144,7 @@ def read_search(folder: Path, run: str) -> SearchView:
                 for budget, one in entries.items()
             ],
         )
-    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise UserError(f"{folder / RESULT} is not a whole result of anycost search ({error}); search again") from error
 
 
@@ -184,7 +184,7 @@ def read_front(path: Path, run: str) -> SearchView:
         space = space_of(content["space"])
         name = f"{run} at {content['images'] / 1000:g} kimg"
         return view_of(name, space, evaluated, winners, content["protocol"], content["method"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is not a whole front of a training ({error}); move it away") from error
 
 

@@ -40,8 +40,7 @@ def entries(groups: Sequence[Group], quantity: Quantity) -> dict[Entry, dict[int
 
 def price_of(group: Group, measurement: Measurement) -> Price | None:
     """What the measured architecture costs in the group's generator; None where that is not known."""
-    prices = group.runs[0].prices
-    return prices.price(measurement.architecture) if prices else None
+    return group.runs[0].price(measurement.architecture)
 
 
 def value_table(groups: Sequence[Group], quantity: Quantity) -> str:
