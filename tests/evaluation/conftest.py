@@ -108,6 +108,6 @@ def planned(generator: Generator, source: NoiseSource, tmp_path: Path) -> Callab
         )
         reference = Reference(source, DataConfig(name="noise", resolution=SIDE), tmp_path / "cache")
         built = build_measures([protocol(name) for name in metrics])
-        return Plan(subject, built, reference, reference.fingerprint, **{"batch_size": 3, **more})
+        return Plan(subject, built, reference, reference.identity, **{"batch_size": 3, **more})
 
     return plan

@@ -40,6 +40,13 @@ def test_another_way_of_reading_is_another_reference(
     assert other.state(plan.measures[0], 16) is None
 
 
+def test_records_tell_ways_of_reading_apart_in_training_and_evaluation(source: Any, tmp_path: Path) -> None:
+    usual = DataConfig(name="noise", resolution=16)
+    ways = [usual, replace(usual, filter="box"), replace(usual, padding="letterbox"), replace(usual, resolution=32)]
+    found = [Reference(source, one, tmp_path).identity for one in ways]
+    assert found == ["noise-100", "noise-100-box-crop", "noise-100-bilinear-letterbox", "noise-100"]
+
+
 def test_a_broken_file_is_made_again(
     planned: Planned, source: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

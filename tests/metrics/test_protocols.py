@@ -129,3 +129,11 @@ def test_the_page_holds_the_table_of_the_code() -> None:
     assert markdown_protocols() in page
     for field in fields(MetricProtocol):
         assert f"`{field.name}`" in page
+
+
+@pytest.mark.parametrize("name", ["frechet1_embedded", "kernel1_inception"])
+def test_a_set_of_one_image_has_no_distance(name: str) -> None:
+    """The command would measure nothing, and say so by an empty table."""
+    with pytest.raises(UserError, match=f"metrics={name}: .* needs two of them or more"):
+        protocols([name])
+    assert protocols(["consistency1_embedded", name.replace("1", "2")])

@@ -81,7 +81,7 @@ class MetricsCallback(pl.Callback):
         subject = GeneratorSubject(
             stage.evaluation_generator(), "the generator in training", "", stage.clock.images, architectures, resize
         )
-        plan = Plan(subject, self._measures, reference, reference.fingerprint, self.config.batch_size)
+        plan = Plan(subject, self._measures, reference, reference.identity, self.config.batch_size)
         order = [measure.protocol.name for measure in self._measures]
         return sorted(evaluate_in_memory(plan), key=lambda one: order.index(one.protocol.name))
 

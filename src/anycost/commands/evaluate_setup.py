@@ -56,7 +56,7 @@ def prepare(config: EvaluateConfig, data: Sequence[str], team: Team | None) -> P
     subject.subject.check(chosen)
     reference = _reference(config, chosen, data, subject, device)
     plan = Plan(
-        subject.subject, build_measures(chosen, device), reference, _data_identity(reference, subject.trained),
+        subject.subject, build_measures(chosen, device), reference, reference.identity if reference else "",
         config.batch_size, config.shards, attempt,
     )  # fmt: skip
     output = Path(config.output).expanduser() if config.output else subject.output
@@ -196,13 +196,3 @@ def _changed(trained: DataConfig, changes: Sequence[str]) -> DataConfig:
     except UserError as error:
         raise UserError(f"data.{error}") from None
     return replace(trained, **{key: getattr(parsed, key) for key in (one.partition("=")[0] for one in changes)})
-
-
-def _data_identity(reference: Reference | None, trained: DataConfig | None) -> str:
-    """What records call the data: its fingerprint, as in training; with filter and padding where they are others."""
-    if reference is None:
-        return ""
-    config = reference.config
-    usual = (trained.filter, trained.padding) if trained else ("bilinear", "crop")
-    suffix = "" if (config.filter, config.padding) == usual else f"-{config.filter}-{config.padding}"
-    return reference.fingerprint + suffix

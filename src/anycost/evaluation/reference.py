@@ -49,6 +49,15 @@ class Reference:
         """Names the data set."""
         return self.source.fingerprint()
 
+    @property
+    def identity(self) -> str:
+        """What records call the real images: the data set, and how it is read where that is not the usual way.
+
+        So numbers against pictures of another filter or padding are not taken for the same.
+        """
+        way = (self.config.filter, self.config.padding)
+        return self.fingerprint + ("" if way == ("bilinear", "crop") else f"-{way[0]}-{way[1]}")
+
     def check(self, protocol: MetricProtocol, resolution: int) -> None:
         """`UserError` where there are too few reals for the protocol, or they would have to be enlarged."""
         protocol.real_count(len(self.source))

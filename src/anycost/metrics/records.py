@@ -18,7 +18,7 @@ class Measurement:
 
     Attributes:
         label: the architecture's short name.
-        data: fingerprint of the data set; empty where no real images are needed.
+        data: identity of the real images (data set, filter, padding); empty where none are needed.
         images: how many images the weights had been trained on.
         biased: a Frechet distance of fewer images than feature dimensions: to be compared with its like only.
         part: of a protocol with several values (`precision`, `recall`, `mean`, `std`, the name of an attribute).

@@ -108,6 +108,8 @@ def _named_as_in_training(name: str) -> MetricProtocol:
     if match := _KINDS_IN_TRAINING.fullmatch(name):
         kind, samples, features = match[1], int(match[2]), match[3]
         protocol = in_training(kind, features, features, samples)
+        if samples == 1 and kind != "consistency":
+            raise UserError(f"metrics={name}: a distance between sets of images needs two of them or more")
         if protocol.name == name and features in (("lpips", "embedded") if kind == "consistency" else
                                                   ("inception", "embedded")):  # fmt: skip
             return protocol
