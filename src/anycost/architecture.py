@@ -324,7 +324,7 @@ class ArchitectureSpace:
         except ValueError as error:
             raise UserError(f"architecture file {path} is not JSON: {error}") from error
         if not isinstance(content, dict) or not content:
-            raise UserError(f"architecture file {path} holds no architecture: its content is not an object")
+            raise UserError(f"architecture file {path} holds no architecture: neither channels, nor such by name")
         entries = {path.stem: content} if "channels" in content else content
         if name and name not in entries:
             raise UserError(f"architecture file {path} has no entry {name}; it has {', '.join(entries)}")

@@ -45,7 +45,7 @@ def test_help_lists_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trian"]) == 2
-    assert capsys.readouterr().err.startswith("error: anycost trian does not exist; the verbs are train")
+    assert capsys.readouterr().err.startswith("error: anycost trian does not exist; did you mean train?")
 
 
 def test_mistakes_exit_with_2_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:

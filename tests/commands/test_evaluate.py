@@ -186,6 +186,8 @@ def test_mistakes(arguments: list[str], message: str, refused: Callable[..., str
 def test_weights_that_are_not_there(refused: Callable[..., str], tmp_path: Path) -> None:
     assert "does not exist; give a weights file" in refused("weights=nowhere", "metrics=fd1k_embedded")
     (tmp_path / "started").mkdir()
+    assert "weights=started is no run folder" in refused("weights=started", "metrics=fd1k_embedded")
+    (tmp_path / "started" / "config.yaml").touch()
     assert "has not finished a stage" in refused("weights=started", "metrics=fd1k_embedded")
 
 

@@ -31,8 +31,11 @@ def test_a_file_a_run_and_a_pipeline_are_found(tmp_path: Path) -> None:
     assert open_generator(tmp_path / "pipeline")[0].space == SPACE
 
 
-@pytest.mark.parametrize(("name", "message"), [("nowhere", "does not exist"), ("", "not finished a stage")])
+@pytest.mark.parametrize(("name", "message"), [
+    ("nowhere", "does not exist"), ("", "is no run folder"), ("started", "not finished a stage"),
+])
 def test_what_is_missing_is_explained(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "started" / "stylegan2").mkdir(parents=True)
     with pytest.raises(UserError, match=message):
         find_weights(tmp_path / name)
 

@@ -194,3 +194,18 @@ def test_precision_and_batch_are_those_asked_for(generator: Generator) -> None:
 def test_unknown_conditions(generator: Generator, wrong: dict[str, str]) -> None:
     with pytest.raises(UserError, match=next(iter(wrong.values()))):
         conditions(generator, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_table_of_a_busy_machine_warns_each_time(
+    machine: list[Architecture], generator: Generator, tmp_path: Path
+) -> None:
+    wanted = conditions(generator, threads=1)
+    table = cached_table(generator, wanted, tmp_path, seconds=0.1)
+    path, said = table_path(generator, wanted, tmp_path), list[str]()
+    replace(table, error=replace(table.error, median=0.09)).save(path)
+    cached_table(generator, wanted, tmp_path, report=said.append)
+    assert said == []
+    replace(table, error=replace(table.error, median=4.2)).save(path)
+    cached_table(generator, wanted, tmp_path, report=said.append)
+    assert len(said) == 1 and "not to be trusted" in said[0]
+    assert f"delete {path}" in said[0]

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 
 from anycost.errors import UserError
@@ -39,7 +40,9 @@ def _run(verb: str, arguments: list[str]) -> int:
         print(_usage())
         return 0
     if verb not in VERBS:
-        raise UserError(f"anycost {verb} does not exist; the verbs are {', '.join(VERBS)}")
+        close = get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"the verbs are {', '.join(VERBS)}"
+        raise UserError(f"anycost {verb} does not exist; {hint}")
     return import_module(f"anycost.commands.{verb}").main(arguments) or 0
 
 

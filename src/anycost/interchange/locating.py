@@ -24,6 +24,8 @@ def find_weights(path: Path | str) -> Path:
     for folder in (path, *(path / stage for stage in _PIPELINE)):
         if (folder / WEIGHTS).is_file():
             return folder / WEIGHTS
+    if not any((path / name).exists() for name in ("config.yaml", *_PIPELINE)):
+        raise UserError(f"weights={path} is no run folder: it has no {WEIGHTS} and no config.yaml; name a run")
     raise UserError(f"weights={path} is a folder without {WEIGHTS}: its run has not finished a stage yet")
 
 

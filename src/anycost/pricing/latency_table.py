@@ -55,6 +55,11 @@ class PredictionError:
     architectures: int
     rounds: int
 
+    @property
+    def is_poor(self) -> bool:
+        """Whether the table says little: half of the predictions are further off than a tenth."""
+        return not self.median <= 0.1
+
     def __str__(self) -> str:
         return (
             f"median {self.median:.1%}, p90 {self.p90:.1%} on {self.architectures} random architectures "
@@ -182,14 +187,23 @@ def cached_table(
     seconds: float = 12.0,
     report: Callable[[str], None] | None = None,
 ) -> LatencyTable:
-    """The table of this generator's shape under these conditions: from `cache`/latency, or measured and kept there."""
+    """The table of this generator's shape under these conditions: from `cache`/latency, or measured and kept there.
+
+    A table of a machine that was too busy is kept too, and `report` is told so each time it is used.
+    """
     path = table_path(generator, wanted, cache)
     if path.is_file():
-        return LatencyTable.load(path)
-    from anycost.pricing.layer_survey import survey
+        table = LatencyTable.load(path)
+    else:
+        from anycost.pricing.layer_survey import survey
 
-    table = survey(generator, wanted, seconds, report=report)
-    table.save(path)
+        table = survey(generator, wanted, seconds, report=report)
+        table.save(path)
+    if report and table.error.is_poor:
+        report(
+            f"WARNING: predicted milliseconds are not to be trusted, their error was {table.error}. The machine was "
+            f"busy: close other programs or set threads=1, and delete {path} to measure again"
+        )
     return table
 
 
