@@ -5,7 +5,6 @@ No random state is in them, since every draw is a function of (seed, image index
 
 import logging
 import os
-import pickle
 import platform
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -72,10 +71,12 @@ def read(path: Path) -> dict[str, Any]:
         if damaged:
             raise UserError(f"checkpoint {path} is damaged: the checksum of {damaged} is wrong")
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise UserError(f"checkpoint {path} is damaged: {error}") from error
+    except (UserError, MemoryError):
+        raise
     except OSError as error:
         raise UserError(f"checkpoint {path} cannot be read: {error.strerror}") from error
+    except Exception as error:  # a damaged archive makes the readers of zip and pickle raise nearly every type
+        raise UserError(f"checkpoint {path} is damaged: {error or type(error).__name__}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path} is not a checkpoint of this version of anycost")
     return content
