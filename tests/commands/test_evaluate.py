@@ -32,12 +32,12 @@ MODEL = {"latent_dim": 16, "mapping_layers": 1}
 SMALL = ["metrics=frechet12_embedded,consistency8_embedded", "architectures=[full,0.5@16]", "batch_size=4"]
 
 
-def write(path: Path, spoil: bool = False) -> Path:
+def write(path: Path, spoil: float | None = None) -> Path:
     """Weights of a small random generator."""
     torch.manual_seed(0)
     generator = Generator(ArchitectureSpace(**SPACE), **MODEL)  # type: ignore[arg-type]
-    if spoil:
-        generator.constant.data[:] = float("nan")
+    if spoil is not None:
+        generator.constant.data[:] = spoil
     tensors = {f"generator.{name}": tensor for name, tensor in generator.state_dict().items()}
     write_weights(path, tensors, Header("training", SPACE, MODEL, {"images": 4000}))
     return path
@@ -202,11 +202,17 @@ def test_published_weights_that_cannot_be_had(
     monkeypatch.setenv("ANYCOST_INCEPTION", "nowhere.pth")
     message = refused(f"weights={trained}", "metrics=fid50k_full")
     assert "weights-inception" in message
-    assert "fd5k_embedded" in message or "embedded" in message
+    assert "or choose metrics=fd1k_embedded,fd5k_embedded" in message
+
+
+def test_weights_that_are_no_numbers(refused: Callable[..., str], tmp_path: Path) -> None:
+    broken = write(tmp_path / "nan.safetensors", spoil=float("nan"))
+    message = refused(f"weights={broken}", "metrics=consistency8_embedded", f"output={tmp_path}")
+    assert "generator.constant hold values that are not finite" in message
 
 
 def test_weights_that_draw_nothing_finite(refused: Callable[..., str], tmp_path: Path) -> None:
-    broken = write(tmp_path / "nan.safetensors", spoil=True)
+    broken = write(tmp_path / "huge.safetensors", spoil=3e38)
     message = refused(f"weights={broken}", "metrics=consistency8_embedded", "architectures=0.5", f"output={tmp_path}")
     assert "sample 0 of 0.5: an image is not finite" in message
 

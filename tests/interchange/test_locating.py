@@ -8,7 +8,7 @@ import pytest
 from anycost.architecture import ArchitectureSpace
 from anycost.errors import UserError
 from anycost.interchange.locating import find_weights, open_generator, weights_identity
-from anycost.interchange.weights import Header, write_weights
+from anycost.interchange.weights import Header, read_weights, write_weights
 from anycost.networks.generator import Generator
 
 SPACE = ArchitectureSpace(16, 0.0625, 32, 2)
@@ -46,3 +46,12 @@ def test_the_identity_follows_the_content(tmp_path: Path) -> None:
     assert weights_identity(first) == weights_identity(second)
     second.write_bytes(first.read_bytes() + b" ")
     assert weights_identity(first) != weights_identity(second)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    file = written(tmp_path / "weights.safetensors")
+    tensors, header = read_weights(file)
+    tensors["generator.layers.0.weight"][0, 0, 0, 0] = float("nan")
+    write_weights(file, tensors, header)
+    with pytest.raises(UserError, match=r"generator\.layers\.0\.weight hold values that are not finite"):
+        open_generator(file)

@@ -321,10 +321,10 @@ def test_missing_weights_stop_before_any_image(hub: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     choices = {
         "fid50k_full": "fd5k_embedded", "pr50k3_full": "pr5k3_embedded", "ppl2_wend": "ppl1k_wend_embedded",
-        "attribute_consistency": "attribute_consistency_embedded", "is50k": "none of this kind",
+        "attribute_consistency": "attribute_consistency_embedded", "is50k": "another metric",
     }  # fmt: skip
     for name, choice in choices.items():
-        with pytest.raises(UserError, match=f"metrics={name}: .*Put .*Metrics without a download: .*{choice}"):
+        with pytest.raises(UserError, match=f"metrics={name}: .*Put .* or choose .*{choice}.*: no download"):
             build_measures([PROTOCOLS[name]])
 
 

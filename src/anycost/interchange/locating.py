@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+import torch
+
 from anycost.errors import UserError
 from anycost.interchange.weights import Header, build_generator, read_weights
 from anycost.networks.generator import Generator
@@ -39,6 +41,14 @@ def weights_identity(path: Path) -> str:
 
 
 def open_generator(path: Path | str) -> tuple[Generator, Header]:
-    """The generator that `find_weights` finds, in evaluation mode, with what its file says of itself."""
-    tensors, header = read_weights(find_weights(path))
+    """The generator that `find_weights` finds, in evaluation mode, with what its file says of itself.
+
+    Raises `UserError` for weights that are not numbers: nothing made with them would be.
+    """
+    file = find_weights(path)
+    tensors, header = read_weights(file)
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        more = f" and {len(broken) - 1} others" if len(broken) > 1 else ""
+        raise UserError(f"weights={file}: {broken[0]}{more} hold values that are not finite; its training went wrong")
     return build_generator(tensors, header), header

@@ -28,6 +28,7 @@ from anycost.metrics.states import State
 from anycost.metrics.table import offline_names
 from anycost.networks.attributes import AttributePredictor, attribute_predictor
 from anycost.networks.perceptual import PerceptualDistance, perceptual_distance
+from anycost.networks.published import MissingWeights
 
 __all__ = ["Batch", "Measure", "Networks", "Sampling", "State", "Target", "build_measures"]
 
@@ -79,9 +80,10 @@ def build_measures(
 def _explained(protocol: MetricProtocol, networks: Networks) -> Measure:
     try:
         return _build(protocol, networks)
-    except UserError as error:
-        offline = ", ".join(offline_names(protocol)) or "none of this kind"
-        raise UserError(f"metrics={protocol.name}: {error}. Metrics without a download: {offline}") from error
+    except MissingWeights as error:
+        names = offline_names(protocol)
+        offline = f"metrics={','.join(names)}" if names else "another metric (no offline one is of this kind)"
+        raise UserError(f"metrics={protocol.name}: {error.advising(offline)}") from error
 
 
 def _build(protocol: MetricProtocol, networks: Networks) -> Measure:

@@ -16,6 +16,20 @@ from anycost.errors import UserError
 _CONNECT_SECONDS = 20.0
 
 
+class MissingWeights(UserError):
+    """Published weights that cannot be had; the message ends with what does without them."""
+
+    def __init__(self, problem: str, offline_choice: str) -> None:
+        super().__init__(
+            f"{problem}, or choose {offline_choice}: no download is needed, and the numbers carry another name"
+        )
+        self.problem = problem
+
+    def advising(self, offline_choice: str) -> "MissingWeights":
+        """The same with the offline choice in the words of the command that is at work."""
+        return MissingWeights(self.problem, offline_choice)
+
+
 @dataclass(frozen=True)
 class PublishedWeights:
     """One file that others publish.
@@ -38,18 +52,18 @@ class PublishedWeights:
     def find(self) -> Path:
         """The checked file; downloaded into the hub cache if it is not there.
 
-        Raises `UserError` with the file, its address, its place, its hash and the offline choice.
+        Raises `MissingWeights` with the file, its address, its place, its hash and the offline choice.
         """
         given = os.environ.get(self.variable) if self.variable else None
         path = Path(given).expanduser() if given else Path(torch.hub.get_dir()) / "checkpoints" / self.file
         if not path.is_file():
             if given:
-                raise UserError(f"{self.variable}={given} is not a file. {self._remedy(path)}")
+                raise self._missing(f"{self.variable}={given} is not a file", path)
             if not self.sha256_prefix:
-                raise UserError(f"{self.title} is not at {path} and is not downloaded. {self._remedy(path)}")
+                raise self._missing(f"{self.title} is not at {path} and is not downloaded", path)
             self._download(path)
         if not sha256(path).startswith(self.sha256_prefix):
-            raise UserError(f"{path} is damaged or another file: its sha256 does not fit. {self._remedy(path)}")
+            raise self._missing(f"{path} is damaged or another file: its sha256 does not fit", path)
         return path
 
     def _download(self, path: Path) -> None:
@@ -58,15 +72,13 @@ class PublishedWeights:
             with _time_limit():
                 torch.hub.download_url_to_file(self.address, str(path), self.sha256_prefix)
         except (OSError, urllib.error.URLError, RuntimeError) as error:
-            raise UserError(f"{self.title} cannot be downloaded ({error}). {self._remedy(path)}") from error
+            raise self._missing(f"{self.title} cannot be downloaded ({error})", path) from error
 
-    def _remedy(self, path: Path) -> str:
+    def _missing(self, problem: str, path: Path) -> MissingWeights:
         elsewhere = f" (or name it in ${self.variable})" if self.variable else ""
         known = f"sha256 {self.sha256_prefix}..." if self.sha256_prefix else "its sha256 is not known"
-        return (
-            f"Put {self.file} from {self.address} ({known}) at {path}{elsewhere}, "
-            f"or choose {self.offline_choice}: it needs no download, and its numbers carry another name"
-        )
+        remedy = f"Put {self.file} from {self.address} ({known}) at {path}{elsewhere}"
+        return MissingWeights(f"{problem}. {remedy}", self.offline_choice)
 
 
 INCEPTION = PublishedWeights(
@@ -74,8 +86,7 @@ INCEPTION = PublishedWeights(
     address="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     "weights-inception-2015-12-05-6726825d.pth",
     sha256_prefix="6726825d",
-    offline_choice="features=embedded (this one alone: metrics.features=embedded; the metrics whose names end in "
-    "embedded)",
+    offline_choice="features=embedded (this one alone: metrics.features=embedded)",
     variable="ANYCOST_INCEPTION",
 )
 VGG16 = PublishedWeights(
@@ -83,7 +94,7 @@ VGG16 = PublishedWeights(
     address="https://download.pytorch.org/models/vgg16-397923af.pth",
     sha256_prefix="397923af",
     offline_choice="features=embedded (this one alone: stage.consistency.perceptual=embedded, "
-    "metrics.perceptual=embedded; the metrics whose names end in embedded)",
+    "metrics.perceptual=embedded)",
 )
 ATTRIBUTE_PREDICTOR = PublishedWeights(
     title="Anycost's attribute predictor (a ResNet-50 on CelebA)",
