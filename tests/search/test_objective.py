@@ -1,10 +1,13 @@
 """The objective equals its definition, and no value depends on who is judged with whom."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from anycost.architecture import Architecture
+from anycost.errors import UserError
 from anycost.networks.generator import Generator
 from anycost.networks.perceptual import PerceptualDistance
 from anycost.sampling import sample
@@ -73,3 +76,23 @@ def test_the_protocol_names_what_decides_the_value(generator: Generator, percept
     protocol = Objective(generator, perceptual, "stand-in", latents=3, truncation=0.7).protocol
     assert protocol["name"] == "search3_stand-in"
     assert (protocol["latents"], protocol["truncation"], protocol["side"]) == (3, 0.7, 16)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_pictures_that_are_not_finite_are_refused(
+    value: float, generator: Generator, perceptual: PerceptualDistance
+) -> None:
+    broken = copy.deepcopy(generator)
+    objective = Objective(broken, perceptual, "stand-in", latents=2)
+    broken.to_rgb[1].bias[0] = value
+    with pytest.raises(UserError, match=r"pictures of architecture 0\.25@8 \(8 px, channels 64 64 32 32\) are not"):
+        objective.distances([broken.space.parse("0.25@8")])
+    with pytest.raises(UserError, match=r"pictures of architecture full .* are not finite"):
+        Objective(broken, perceptual, "stand-in", latents=2)
+
+
+def test_distances_that_are_not_finite_are_refused(generator: Generator, perceptual: PerceptualDistance) -> None:
+    broken = copy.deepcopy(perceptual)
+    next(broken.parameters()).fill_(float("nan"))
+    with pytest.raises(UserError, match=r"distances of architecture 0\.5 .* are not finite"):
+        Objective(generator, broken, "stand-in", latents=2).distances([generator.space.uniform(0.5)])

@@ -1,5 +1,6 @@
 """What a search minimises: the perceptual distance of a sub-generator's pictures to the full generator's."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from anycost.architecture import Architecture
+from anycost.errors import UserError
 from anycost.networks.generator import Generator
 from anycost.networks.perceptual import PerceptualDistance
 from anycost.sampling import seeded_latents
@@ -29,6 +31,8 @@ class Objective:
     The full generator's pictures are computed once. Candidates are judged together, one batch of latents after
     the other, so that the features of a batch of targets serve all of them; nothing depends on who is judged with
     whom, to the bit.
+
+    Raises `UserError`, at once or in `distances`, where an architecture's pictures are not finite.
 
     Args:
         generator: its own fixed noise maps are used, one for all latents.
@@ -70,6 +74,8 @@ class Objective:
             for k, architecture in enumerate(architectures):
                 found = self.perceptual.features(self._picture(styles, architecture))
                 totals[k] += self.perceptual.between(found, wanted).double().sum().item()
+                if not math.isfinite(totals[k]):
+                    raise self._not_finite("distances", architecture)
         # Float32 features carry no more digits; files stay readable and equal where the last bits differ.
         return [float(f"{total / self.latents:.7g}") for total in totals]
 
@@ -92,6 +98,16 @@ class Objective:
         """`[B, 3, side, side]`."""
         resolution = architecture.resolution
         images = self.generator.synthesize(styles, architecture, "fixed", (resolution,))[resolution]
+        if not images.isfinite().all():  # looked for here: a distance clamps infinite pixels
+            raise self._not_finite("pictures", architecture)
         if resolution == self.side:
             return images
         return F.interpolate(images, (self.side, self.side), mode="bilinear", antialias=resolution > self.side)
+
+    def _not_finite(self, what: str, architecture: Architecture) -> UserError:
+        label = self.generator.space.label(architecture)
+        return UserError(
+            f"the {what} of architecture {label} ({architecture.resolution} px, channels "
+            f"{' '.join(map(str, architecture.key[1]))}) are not finite: the training diverged, or the "
+            f"file is damaged: give weights= of an earlier step"
+        )
