@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from PIL import Image
 
 from anycost.architecture import ArchitectureSpace
 from anycost.commands import main
+from anycost.errors import UserError
 from anycost.interchange.weights import Header, write_weights
 from anycost.networks.generator import Generator
-from anycost.pricing.latency_table import cached_table
+from anycost.pricing.latency_table import LatencyTable, cached_table
 from anycost.pricing.price_list import PriceList
+from anycost.reporting import figures
 
 SPACE = ArchitectureSpace(32, 0.0625, 32, 2)  # 153 architectures at 16 and 32 px
 PRICES = PriceList(SPACE, 16, 1)
@@ -87,6 +89,53 @@ def test_the_files_of_a_search(run: Path, capsys: pytest.CaptureFixture[str], mo
     assert search(run, *asked) == 0
     assert "the search continues" in capsys.readouterr().err
     assert before == {file: (folder / file).read_bytes() for file in before}
+
+
+def test_what_a_busy_machine_measured_is_said_whenever_it_is_used(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*args: object, **options: object) -> LatencyTable:
+        table = cached_table(*args, seconds=0.0)  # type: ignore[arg-type]
+        return replace(table, error=replace(table.error, median=0.35))
+
+    axes: list[str] = []
+    draw = figures.draw_front
+
+    def drawn(*args: object, **options: object) -> object:
+        figure = draw(*args, **options)  # type: ignore[arg-type]
+        axes.append(" ".join(figure.axes[0].get_xlabel().split()))
+        return figure
+
+    monkeypatch.setattr("anycost.search.session.cached_table", busy)
+    monkeypatch.setattr(figures, "draw_front", drawn)
+    asked = [f"budget={share(0.2)}", f"cache={tmp_path}", f"output={tmp_path / 'own'}"]
+    assert search(run, *asked) == 0
+    assert "predicted, median error 35 %" in axes[1]
+    assert "predicted" not in axes[0]
+    archive = (tmp_path / "own" / "archive.jsonl").read_bytes()
+    capsys.readouterr()
+
+    monkeypatch.setattr("anycost.search.session.cached_table", lambda *args, **options: pytest.fail("measured again"))
+    assert search(run, *asked) == 0
+    said = capsys.readouterr().err
+    assert said.count("WARNING: predicted milliseconds are not to be trusted, their error was median 35.0%") == 1
+    assert f"remove {tmp_path / 'own'} to begin a new one" in said
+    assert (tmp_path / "own" / "archive.jsonl").read_bytes() == archive
+
+
+def test_what_cannot_be_judged_leaves_no_folder_and_is_not_measured(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(name: str) -> None:
+        raise UserError(f"{name} has no weights here")
+
+    monkeypatch.setattr("anycost.search.session.cached_table", lambda *args, **options: pytest.fail("measured"))
+    monkeypatch.setattr("anycost.search.session.perceptual_distance", absent)
+    for more in ("latency=true", "latency=false"):
+        asked = [f"budget={share(0.2)}", "perceptual=lpips", f"cache={tmp_path}", f"output={tmp_path / 'own'}", more]
+        assert search(run, *asked) == 2
+        assert "lpips has no weights here" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_configuration_is_another_folder(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,17 +196,38 @@ def test_unknown_conditions(generator: Generator, wrong: dict[str, str]) -> None
         conditions(generator, **wrong)  # type: ignore[arg-type]
 
 
-def test_a_table_of_a_busy_machine_warns_each_time(
-    machine: list[Architecture], generator: Generator, tmp_path: Path
-) -> None:
+def with_error(table: LatencyTable, median: float) -> LatencyTable:
+    return replace(table, error=replace(table.error, median=median))
+
+
+@pytest.mark.parametrize(("kept", "fresh", "better", "poor"), [
+    (0.09, None, 0.09, False),
+    (4.2, 0.02, 0.02, False),
+    (4.2, 0.35, 0.35, True),
+    (0.35, 4.2, 0.35, True),
+    (float("nan"), 0.35, 0.35, True),
+    (None, 4.2, 4.2, True),
+])
+def test_a_table_of_a_busy_machine_is_measured_again_and_the_better_one_kept(
+    kept: float | None, fresh: float | None, better: float, poor: bool, machine: list[Architecture],
+    generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
     wanted = conditions(generator, threads=1)
-    table = cached_table(generator, wanted, tmp_path, seconds=0.1)
-    path, said = table_path(generator, wanted, tmp_path), list[str]()
-    replace(table, error=replace(table.error, median=0.09)).save(path)
-    cached_table(generator, wanted, tmp_path, report=said.append)
-    assert said == []
-    replace(table, error=replace(table.error, median=4.2)).save(path)
-    cached_table(generator, wanted, tmp_path, report=said.append)
-    assert len(said) == 1
-    assert "not to be trusted" in said[0]
-    assert f"delete {path}" in said[0]
+    table, path = LatencyTable.measure(generator, threads=1, seconds=0.1), table_path(generator, wanted, tmp_path)
+    made: list[float] = []
+
+    def survey(*args: object, **options: object) -> LatencyTable:
+        assert fresh is not None, "a good table is not measured again"
+        made.append(fresh)
+        return with_error(table, fresh)
+
+    monkeypatch.setattr(layer_survey, "survey", survey)
+    if kept is not None:
+        with_error(table, kept).save(path)
+    said: list[str] = []
+    assert cached_table(generator, wanted, tmp_path, report=said.append).error.median == better
+    assert LatencyTable.load(path).error.median == better
+    assert len(made) == (fresh is not None), "at most once"
+    assert sum("measuring again" in line for line in said) == (kept is not None and fresh is not None)
+    assert [line.startswith("WARNING") and "not to be trusted" in line for line in said][-1:] == [poor] * bool(said)
+    assert any("WARNING" in line for line in said) == poor

@@ -111,6 +111,14 @@ def _draw_fronts(session: Session, result: SearchResult) -> None:
     for axis, file in ((session.field, "front_macs"), *((("latency_ms", "front_ms"),) if has_latency(result) else ())):
         own = [budget for budget in result.budgets if (budget.field == "latency_ms") == (axis == "latency_ms")]
         winners = [point(result.winners[budget], budget.name) for budget in own]
-        device = ", ".join((result.archive.evaluations[0].price.device or "").split(", ")[:2])  # as much as fits
-        figure = draw_front(everything, uniform, axis, protocol=name, device=device, winners=winners)
+        figure = draw_front(everything, uniform, axis, protocol=name, device=_conditions(session), winners=winners)
         write_figure(figure, session.folder / file)
+
+
+def _conditions(session: Session) -> str:
+    """The processor and its threads (as much as fits beside an axis), and how wrong a poor table is."""
+    table = session.latency_table
+    if table is None:
+        return ""
+    poor = f", predicted, median error {100 * table.error.median:.0f} %" if table.error.is_poor else ""
+    return ", ".join(table.device.split(", ")[:2]) + poor

@@ -189,22 +189,31 @@ def cached_table(
 ) -> LatencyTable:
     """The table of this generator's shape under these conditions: from `cache`/latency, or measured and kept there.
 
-    A table of a machine that was too busy is kept too, and `report` is told so each time it is used.
+    One that a busy machine left is measured again, and the better of the two is kept; where that is still poor,
+    `report` is told so.
     """
     path = table_path(generator, wanted, cache)
-    if path.is_file():
-        table = LatencyTable.load(path)
-    else:
+    table = LatencyTable.load(path) if path.is_file() else None
+    if table is None or table.error.is_poor:
         from anycost.pricing.layer_survey import survey
 
-        table = survey(generator, wanted, seconds, report=report)
-        table.save(path)
+        if table and report:
+            report(f"latency table: the kept one has a median error of {table.error.median:.0%}: measuring again")
+        new = survey(generator, wanted, seconds, report=report)
+        if table is None or not table.error.median <= new.error.median:
+            table = new
+            table.save(path)
+    warn_if_poor(table, "close other programs or set threads=1, and run again: it then measures again", report)
+    return table
+
+
+def warn_if_poor(table: LatencyTable, remedy: str, report: Callable[[str], None] | None) -> None:
+    """Tell `report`, if there is one, that little can be built on the table."""
     if report and table.error.is_poor:
         report(
             f"WARNING: predicted milliseconds are not to be trusted, their error was {table.error}. The machine was "
-            f"busy: close other programs or set threads=1, and delete {path} to measure again"
+            f"busy: {remedy}"
         )
-    return table
 
 
 def table_path(generator: Generator, wanted: Conditions, cache: Path) -> Path:

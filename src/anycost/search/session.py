@@ -10,10 +10,10 @@ import torch
 
 from anycost.interchange.locating import find_weights, open_generator, weights_identity
 from anycost.networks.generator import Generator
-from anycost.networks.perceptual import perceptual_distance
+from anycost.networks.perceptual import PerceptualDistance, perceptual_distance
 from anycost.networks.published import VGG16
 from anycost.pricing.executors import conditions
-from anycost.pricing.latency_table import LatencyTable, cached_table
+from anycost.pricing.latency_table import LatencyTable, cached_table, warn_if_poor
 from anycost.pricing.price_list import PriceList
 from anycost.search.archive import Archive, Evaluation
 from anycost.search.budget import Budget
@@ -28,6 +28,7 @@ from anycost.search.settings import SearchSettings
 
 REVISION = 1
 """Of the methods: a change that gives other archives for equal settings adds one, and old folders are left alone."""
+_TABLE = "latency_table.json"
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,20 @@ class Session:
     @cached_property
     def prices(self) -> PriceList:
         """With the latencies of the table that the folder keeps: a continued search prices alike."""
-        return self._price_list(self._latency_table() if self.request.latency else None)
+        return self._price_list(self.latency_table)
+
+    @cached_property
+    def latency_table(self) -> LatencyTable | None:
+        """The folder's own where it has one, even a poor one: another would lead the search another way."""
+        if not self.request.latency:
+            return None
+        kept = self.folder / _TABLE
+        if kept.is_file():
+            table = LatencyTable.load(kept)
+            warn_if_poor(table, f"this search keeps its table; remove {self.folder} to begin a new one", self.report)
+            return table
+        self.perceptual  # noqa: B018 - what it lacks is said now, not after the latencies were measured
+        return cached_table(self.generator, conditions(self.generator), self.request.cache, report=self.report)
 
     @cached_property
     def budgets(self) -> list[Budget]:
@@ -137,15 +151,20 @@ class Session:
         return parse_budgets(self.request.budgets, self.generator.space, self.prices.price, self.request.points)
 
     @cached_property
+    def perceptual(self) -> PerceptualDistance:
+        return perceptual_distance(self.request.perceptual).to(self.generator.constant.device)
+
+    @cached_property
     def objective(self) -> Objective:
-        perceptual = perceptual_distance(self.request.perceptual).to(self.generator.constant.device)
         request = self.request
-        return Objective(self.generator, perceptual, request.perceptual, request.latents, request.truncation)
+        return Objective(self.generator, self.perceptual, request.perceptual, request.latents, request.truncation)
 
     def run(self, on_new: Callable[[Archive, list[Evaluation]], None] = lambda archive, new: None) -> SearchResult:
         """Search, or continue: the archive grows in the folder, and the results are written at the end."""
-        budgets = self.budgets
+        budgets, objective = self.budgets, self.objective  # what is wrong with them leaves no folder behind
         recording = Recording(self.folder, self.identity)
+        if self.latency_table and not (kept := self.folder / _TABLE).is_file():
+            self.latency_table.save(kept)
         if len(recording):
             self.report(f"{len(recording)} evaluations are there already: the search continues")
 
@@ -153,7 +172,7 @@ class Session:
             recording.add(archive, new)
             on_new(archive, new)
 
-        distances = recording.distances(lambda architectures: self.objective.distances(architectures))
+        distances = recording.distances(objective.distances)
         result = search(
             self.generator.space, self.prices.price, distances, budgets, self.request.settings, on_new=record
         )
@@ -182,14 +201,6 @@ class Session:
     def _price_list(self, table: LatencyTable | None) -> PriceList:
         generator = self.generator
         return PriceList(generator.space, generator.latent_dim, len(generator.mapping.layers), table)
-
-    def _latency_table(self) -> LatencyTable:
-        kept = self.folder / "latency_table.json"
-        if kept.is_file():
-            return LatencyTable.load(kept)
-        table = cached_table(self.generator, conditions(self.generator), self.request.cache, report=self.report)
-        table.save(kept)
-        return table
 
     def _check_before_measuring(self) -> None:
         """What is wrong with a budget is said at once, not after the latencies were measured."""
