@@ -12,9 +12,9 @@ from PIL import Image
 
 from anycost.architecture import ArchitectureSpace
 from anycost.commands import main
-from anycost.errors import UserError
 from anycost.interchange.weights import Header, write_weights
 from anycost.networks.generator import Generator
+from anycost.networks.published import VGG16
 from anycost.pricing.latency_table import LatencyTable, cached_table
 from anycost.pricing.price_list import PriceList
 from anycost.reporting import figures
@@ -91,6 +91,43 @@ def test_the_files_of_a_search(run: Path, capsys: pytest.CaptureFixture[str], mo
     assert before == {file: (folder / file).read_bytes() for file in before}
 
 
+def test_the_table_says_what_was_found_and_what_it_costs_in_its_budget(
+    run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    full = PRICES.price(SPACE.full())
+    budgets = [f"{full.macs_paper / 2e6:.2f}M", f"{full.macs / 2e6:.2f}Mmac", f"{full.macs}mac"]
+    assert search(run, f"budget=[{','.join(budgets)}]", f"output={tmp_path}", "latency=false") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    cells = {row[0]: row for row in ([cell.strip() for cell in line.split("│")[1:-1]] for line in lines)}
+    result = json.loads((tmp_path / "result.json").read_text())
+    for text, field in zip(budgets, ("macs_paper", "macs", "macs"), strict=True):
+        entry = result[text]
+        resolution, channels = entry["res"], entry["channels"][: {16: 6, 32: 8}[entry["res"]]]
+        row = cells[entry["anycost"]["budget"]]
+        number, prefix = (row[1].removesuffix("mac").removesuffix("M"), 1e6 if "M" in row[1] else 1)
+        assert float(number) * prefix == pytest.approx(entry["anycost"]["price"][field], rel=1e-4)
+        assert row[1].endswith(text.lstrip("0123456789."))
+        shown, _, widths = row[2].rpartition(" px ")
+        assert shown.split()[-1] == str(resolution)
+        pairs = [[int(count) for count in part.split("/")] for part in widths.split()]
+        assert [count for pair in pairs for count in (pair * 2)[:2]] == channels
+    assert cells[budgets[2]][2].startswith("full: 32 px ")
+
+
+def test_options_that_an_enumeration_ignores_are_named(
+    run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked = [f"budget={share(0.2)}", f"output={tmp_path}", "latency=false"]
+    assert search(run, *asked, "evaluations=3", "population=2") == 0
+    note = "note:    an enumeration ignores evaluations=3, population=2: add method=evolution to use them\n"
+    assert note in capsys.readouterr().out
+    assert search(run, *asked) == 0
+    assert "note:" not in capsys.readouterr().out
+    chosen = ["evaluations=3", "method=evolution", f"output={tmp_path / 'evolved'}"]
+    assert search(run, *asked, *chosen) == 0
+    assert "note:" not in capsys.readouterr().out
+
+
 def test_what_a_busy_machine_measured_is_said_whenever_it_is_used(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,16 +163,18 @@ def test_what_a_busy_machine_measured_is_said_whenever_it_is_used(
 def test_what_cannot_be_judged_leaves_no_folder_and_is_not_measured(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def absent(name: str) -> None:
-        raise UserError(f"{name} has no weights here")
-
+    kept = tmp_path / "hub" / "checkpoints" / VGG16.file
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"damaged")  # an absent file would be downloaded
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("anycost.search.session.cached_table", lambda *args, **options: pytest.fail("measured"))
-    monkeypatch.setattr("anycost.search.session.perceptual_distance", absent)
     for more in ("latency=true", "latency=false"):
         asked = [f"budget={share(0.2)}", "perceptual=lpips", f"cache={tmp_path}", f"output={tmp_path / 'own'}", more]
         assert search(run, *asked) == 2
-        assert "lpips has no weights here" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+        said = capsys.readouterr().err
+        assert f"{kept} is damaged or another file" in said
+        assert "or choose perceptual=embedded" in said
+    assert list(tmp_path.iterdir()) == [tmp_path / "hub"]
 
 
 def test_another_configuration_is_another_folder(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     from anycost.search.session import Session
 
     session = Session(request(config), report=lambda line: print(line, file=sys.stderr, flush=True))
-    announce(session)
+    announce(session, given={argument.partition("=")[0] for argument in arguments})
     with Progress(session) as progress:
         result = session.run(progress.add)
     print_table(result)

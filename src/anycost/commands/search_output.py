@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Collection
 from types import TracebackType
 
 from rich.console import Console
@@ -13,17 +14,20 @@ from anycost.search.searching import SearchResult
 from anycost.search.session import Session
 
 GRID_ROWS = 5
-WIDTH = 110
+WIDTH = 120
+_EVOLUTION_ALONE = ("evaluations", "population")
 _SECONDS = 5.0  # between two lines of progress
 
 
-def announce(session: Session) -> None:
-    """The budgets in full (design decision 7), the method and the folder."""
+def announce(session: Session, given: Collection[str] = ()) -> None:
+    """The budgets in full (design decision 7), the method and the folder; `given` are the options that were set."""
     for budget in session.budgets:
         print(f"budget:  {budget}")
     settings, size = session.request.settings, session.space_size
     if session.method == "enumeration":
         print(f"method:  enumeration: the space has {size} architectures, all that fit a budget are judged")
+        if unused := [f"{name}={getattr(settings, name)}" for name in _EVOLUTION_ALONE if name in given]:
+            print(f"note:    an enumeration ignores {', '.join(unused)}: add method=evolution to use them")
     else:
         print(f"method:  {session.method}, {settings.evaluations} evaluations for each budget, of {size} architectures")
     print(f"folder:  {session.folder}", flush=True)
@@ -65,7 +69,7 @@ class Progress:
 def print_table(result: SearchResult) -> None:
     """A row per budget, the best uniform architecture beside the one found."""
     table = Table(*HEADER)
-    for column in (2, 3, 4, 6):
+    for column in (1, 3, 4, 5, 7):
         table.columns[column].justify = "right"
     for row in rows(result):
         table.add_row(*row)

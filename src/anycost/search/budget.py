@@ -57,6 +57,11 @@ class Budget:
             raise UserError(f"budget={self} needs latencies, and none are measured: set latency=true")
         return value
 
+    def cost_text(self, price: Price) -> str:
+        """`cost`, written as `name` is and so comparable by eye: `17.93G`."""
+        number = self.cost(price) / PREFIXES[_split(self.unit)[0]]
+        return budget_of(float(f"{number:.5g}"), self.unit).name
+
     def fits(self, price: Price) -> bool:
         return self.cost(price) <= self.amount
 

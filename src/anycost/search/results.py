@@ -97,14 +97,15 @@ def has_latency(result: SearchResult) -> bool:
 
 
 def rows(result: SearchResult) -> Iterator[Sequence[str]]:
-    """A line per budget for people: budget, architecture, its cost and distance, the best uniform one beside it."""
+    """A line per budget for people, as `HEADER` says: the best uniform architecture beside the one found."""
     from anycost.metrics.summary import readable_count
 
     for budget, found in result.winners.items():
         uniform = result.best_uniform[budget]
         yield (
             str(budget),
-            result.archive.space.label(found.architecture),
+            budget.cost_text(found.price),
+            _described(result, found),
             readable_count(found.price.macs),
             "-" if found.price.latency_ms is None else f"{found.price.latency_ms:.2f}",
             f"{found.distance:.4f}",
@@ -113,4 +114,13 @@ def rows(result: SearchResult) -> Iterator[Sequence[str]]:
         )
 
 
-HEADER = ("budget", "architecture", "MACs", "ms", "distance", "best uniform", "its distance")
+HEADER = ("budget", "cost in it", "architecture", "true MACs", "ms", "distance", "best uniform", "its distance")
+
+
+def _described(result: SearchResult, one: Evaluation) -> str:
+    """What it is, channels from 4 px up: `32 px 64 64 48/32 32`; a uniform one has its label in front."""
+    executed = one.architecture.key[1]
+    pairs = zip(executed[::2], executed[1::2], strict=True)
+    widths = " ".join(f"{first}" if first == second else f"{first}/{second}" for first, second in pairs)
+    label = uniform_label(result, one)
+    return f"{label}: " * (label in result.uniform) + f"{one.architecture.resolution} px {widths}"

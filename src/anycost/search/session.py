@@ -11,7 +11,7 @@ import torch
 from anycost.interchange.locating import find_weights, open_generator, weights_identity
 from anycost.networks.generator import Generator
 from anycost.networks.perceptual import PerceptualDistance, perceptual_distance
-from anycost.networks.published import VGG16
+from anycost.networks.published import VGG16, MissingWeights
 from anycost.pricing.executors import conditions
 from anycost.pricing.latency_table import LatencyTable, cached_table, warn_if_poor
 from anycost.pricing.price_list import PriceList
@@ -152,7 +152,10 @@ class Session:
 
     @cached_property
     def perceptual(self) -> PerceptualDistance:
-        return perceptual_distance(self.request.perceptual).to(self.generator.constant.device)
+        try:
+            return perceptual_distance(self.request.perceptual).to(self.generator.constant.device)
+        except MissingWeights as error:
+            raise error.advising("perceptual=embedded") from error
 
     @cached_property
     def objective(self) -> Objective:
