@@ -184,7 +184,18 @@ def test_another_configuration_is_another_folder(run: Path, tmp_path: Path, monk
     chosen = ["latency=false", "method=evolution", "evaluations=2", "population=2"]
     for more in (["seed=0"], ["seed=1"], ["latents=3"], ["truncation=0.5"], ["budget=8M"], ["seed=0"]):
         assert search(weights, f"budget={share(0.3)}", *chosen, *more) == 0
-    assert len(list((tmp_path / "logs" / "search").iterdir())) == 5
+    # The last digits of distances depend on the number of threads.
+    assert search(weights, f"budget={share(0.3)}", *chosen, "threads=2") == 0
+    assert len(list((tmp_path / "logs" / "search").iterdir())) == 6
+
+
+def test_the_folder_of_another_search_is_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "search.json").write_text("{}")
+    (tmp_path / "latency_table.json").write_text("{}")
+    assert search(run, f"budget={share(0.3)}", f"output={tmp_path}") == 2
+    assert f"output={tmp_path} holds another search" in capsys.readouterr().err
 
 
 def test_milliseconds_need_a_measurement(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,6 +113,19 @@ def test_an_archive_that_went_another_way_is_refused(tmp_path: Path, whole: byte
         run(tmp_path)
 
 
+@pytest.mark.parametrize("line", ["{", "[]", "{}", '"text"', '{"distance": 1}'])
+def test_a_line_that_is_no_evaluation_is_named(tmp_path: Path, line: str, whole: bytes) -> None:
+    (tmp_path / "archive.jsonl").write_text(whole.decode() + line + "\n")
+    with pytest.raises(UserError, match=r"archive\.jsonl has a line that is no evaluation"):
+        Recording(tmp_path, IDENTITY)
+
+
+def test_a_broken_identity_is_named(tmp_path: Path) -> None:
+    (tmp_path / "search.json").write_text("{")
+    with pytest.raises(UserError, match=r"search\.json is not JSON"):
+        Recording(tmp_path, IDENTITY)
+
+
 def test_the_digest_changes_with_everything() -> None:
     assert digest(IDENTITY) != digest({**IDENTITY, "weights": "b"})
     assert digest(IDENTITY) == digest(json.loads(json.dumps(dict(reversed(IDENTITY.items())))))

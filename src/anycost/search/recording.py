@@ -19,10 +19,25 @@ from anycost.search.archive import Archive, Distances, Evaluation
 
 log = logging.getLogger(__name__)
 
+IDENTITY = "search.json"
+
 
 def digest(identity: dict[str, Any]) -> str:
     """8 hex digits that change with anything in `identity`."""
     return hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=4).hexdigest()
+
+
+def check_identity(folder: Path, identity: dict[str, Any]) -> None:
+    """Raise `UserError` where `folder` holds a search of another identity; an empty one holds none."""
+    path = folder / IDENTITY
+    if not path.is_file():
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}); remove the folder {folder} to search again") from error
+    if found != json.loads(json.dumps(identity)):
+        raise UserError(f"output={folder} holds another search (see its {IDENTITY}); choose another folder")
 
 
 class Recording:
@@ -36,8 +51,7 @@ class Recording:
         self._lock = _locked(folder)
         self._own(identity)
         self._lines = self._whole_lines()
-        evaluations = [Evaluation.from_json(json.loads(line)) for line in self._lines]
-        self._known = {one.architecture.key: one.distance for one in evaluations}
+        self._known = {one.architecture.key: one.distance for one in self._evaluations()}
         self._replayed = 0
 
     def __len__(self) -> int:
@@ -68,11 +82,17 @@ class Recording:
             file.write("".join(f"{line}\n" for line in lines[len(stored) :]))
 
     def _own(self, identity: dict[str, Any]) -> None:
-        path = self.folder / "search.json"
-        if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(identity)):
-            raise UserError(f"output={self.folder} holds another search (see its search.json); choose another folder")
-        with atomic_write(path, "w") as file:
+        check_identity(self.folder, identity)
+        with atomic_write(self.folder / IDENTITY, "w") as file:
             json.dump(identity, file, indent=2)
+
+    def _evaluations(self) -> list[Evaluation]:
+        try:
+            return [Evaluation.from_json(json.loads(line)) for line in self._lines]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{self.file} has a line that is no evaluation ({error}); remove {self.folder} to search again"
+            ) from error
 
     def _whole_lines(self) -> list[str]:
         """The complete lines; what a kill tore off is cut from the file."""

@@ -21,12 +21,12 @@ from anycost.search.budget_list import is_timed, parse_budgets
 from anycost.search.enumeration import fitting_any
 from anycost.search.objective import Objective
 from anycost.search.proposals import first_architectures
-from anycost.search.recording import Recording, digest
+from anycost.search.recording import Recording, check_identity, digest
 from anycost.search.results import write_front, write_result
 from anycost.search.searching import SearchResult, decided_method, search
 from anycost.search.settings import SearchSettings
 
-REVISION = 1
+REVISION = 2
 """Of the methods: a change that gives other archives for equal settings adds one, and old folders are left alone."""
 _TABLE = "latency_table.json"
 
@@ -100,9 +100,7 @@ class Session:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that decides the archive, JSON-able; its digest is in the folder's name."""
-        request, latency = self.request, None
-        if request.latency:
-            latency = asdict(conditions(self.generator))
+        request = self.request
         return {
             "revision": REVISION,
             "weights": weights_identity(self.weights),
@@ -112,8 +110,9 @@ class Session:
             "perceptual": [request.perceptual, _perceptual_identity(request.perceptual)],
             "latents": request.latents,
             "truncation": request.truncation,
-            "device": torch.device(request.device).type,
-            "latency": latency,
+            "latency": request.latency,
+            # The last digits of sums, and all milliseconds, depend on these.
+            "machine": {**asdict(conditions(self.generator)), "torch": torch.__version__},
         }
 
     @cached_property
@@ -139,6 +138,7 @@ class Session:
             return None
         kept = self.folder / _TABLE
         if kept.is_file():
+            check_identity(self.folder, self.identity)
             table = LatencyTable.load(kept)
             warn_if_poor(table, f"this search keeps its table; remove {self.folder} to begin a new one", self.report)
             return table
