@@ -1,11 +1,12 @@
 """Sample grids as labelled PNG files: rows are latents, columns are architectures."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from torch import Tensor
 
 from anycost.architecture import Architecture
@@ -15,7 +16,9 @@ from anycost.sampling import sample, to_uint8
 
 TILE_RANGE = (128, 256)
 """Sides of a tile in pixels: smaller pictures are enlarged by whole factors (nearest), larger ones reduced."""
-_LABEL_HEIGHT, _GAP, _FONT_SIZE = 24, 2, 14
+LABEL_HEIGHT, _GAP, _FONT_SIZE = 24, 2, 14
+COLUMNS = "columns"
+"""The text field of a labelled PNG file that holds the names of its columns, as a JSON list."""
 _BACKGROUND, _INK = (255, 255, 255), (30, 30, 30)
 
 
@@ -38,10 +41,11 @@ def draw_grid(columns: Mapping[str, Tensor]) -> Image.Image:
     """A picture of `{label: uint8 [rows, 3, r, r]}`; the resolutions of columns may differ, tiles are of one size."""
     side = tile_side(max(images.shape[-1] for images in columns.values()))
     tiles = [[_tile(image, side) for image in images] for images in columns.values()]
-    picture = _paste(tiles, side, top=_LABEL_HEIGHT)
+    picture = _paste(tiles, side, top=LABEL_HEIGHT)
     draw = ImageDraw.Draw(picture)
     for column, label in enumerate(columns):
         _write_label(draw, label, left=column * (side + _GAP), width=side)
+    picture.info[COLUMNS] = json.dumps(list(columns))
     return picture
 
 
@@ -53,15 +57,25 @@ def draw_plain_grid(images: Tensor, rows: int) -> Image.Image:
 
 
 def save_png(picture: Image.Image, path: Path) -> None:
-    """Write the file whole or not at all."""
+    """Write the file whole or not at all, with the names of the columns where the picture has them."""
+    texts = PngImagePlugin.PngInfo()
+    if COLUMNS in picture.info:
+        texts.add_text(COLUMNS, picture.info[COLUMNS])
     with atomic_write(path) as file:
-        picture.save(file, format="PNG")
+        picture.save(file, format="PNG", pnginfo=texts)
 
 
 def tile_side(resolution: int) -> int:
     """Side of a tile for pictures of at most `resolution`: a power of two within `TILE_RANGE`."""
     smallest, largest = TILE_RANGE
     return min(max(resolution, smallest), largest)
+
+
+def has_label_strip(size: tuple[int, int]) -> bool:
+    """Whether a grid of this width and height in pixels has names above its tiles."""
+    width, height = (length + _GAP for length in size)
+    steps = {side + _GAP for side in TILE_RANGE}
+    return any(width % step == 0 and height % step == LABEL_HEIGHT for step in steps)
 
 
 def _tile(image: Tensor, side: int) -> Image.Image:
@@ -85,4 +99,4 @@ def _write_label(draw: ImageDraw.ImageDraw, label: str, left: int, width: int) -
         font = ImageFont.load_default(size)
         if draw.textlength(label, font) <= width:
             break
-    draw.text((left + width / 2, _LABEL_HEIGHT / 2), label, fill=_INK, font=font, anchor="mm")
+    draw.text((left + width / 2, LABEL_HEIGHT / 2), label, fill=_INK, font=font, anchor="mm")

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anycost.metrics.records import Measurement
-from anycost.reporting.gather import gather
+from anycost.reporting.gather import RunResults, gather
 from anycost.reporting.groups import Group, Quantity, group_runs, is_better, quantities, together
 
 Measure = Callable[..., Measurement]
+RUN = RunResults("one", Path("one"))
 
 
 def grouped(*folders: Path) -> list[Group]:
@@ -73,7 +74,7 @@ def test_names_of_groups_differ(make_run: Callable[..., Path]) -> None:
 def test_numbers_of_two_networks_share_no_column(measurement: Measure) -> None:
     """The embedded network of another version is another judge."""
     lines = [measurement("full", 1, 1.0, network=f"embedded-{number}") for number in (1, 2, 2)]
-    assert len({Quantity.of(line) for line in lines}) == 2
+    assert len({Quantity.of(line, RUN) for line in lines}) == 2
 
 
 def test_runs_of_other_lengths_stand_alone(make_run: Callable[..., Path]) -> None:
@@ -104,7 +105,31 @@ def test_protocols_parts_and_data_never_share_a_quantity(measurement: Measure) -
         measurement("full", 1, 1.0, data="other"), measurement("full", 1, 1.0, "pr5k3_embedded", part="precision"),
         measurement("full", 1, 1.0, "pr5k3_embedded", part="recall"), measurement("0.5", 2, 2.0),
     ]  # fmt: skip
-    assert len({Quantity.of(line) for line in lines}) == 5
+    assert len({Quantity.of(line, RUN) for line in lines}) == 5
+
+
+def test_what_needs_no_reals_is_compared_on_the_same_data_and_resolution_only(
+    make_run: Callable[..., Path], measurement: Measure
+) -> None:
+    """Pictures of 32 and of 64 px, of faces and of cars, and of the same faces in larger batches."""
+    changes = {"a": ("", ""), "b": ("resolution: 32", "resolution: 64"), "c": ("name: faces", "name: cars"),
+               "d": ("name: faces", "name: faces\n  batch_size: 64"),
+               "e": ("name: faces", "name: faces\n  filter: box")}  # fmt: skip
+    runs = {}
+    for seed, (name, change) in enumerate(changes.items()):
+        # as earlier versions wrote it, with the data of the stage
+        folder = make_run(name, [measurement("full", 2000, 0.5, "consistency_embedded", data="faces-1")], seed=seed)
+        (folder / "config.yaml").write_text((folder / "config.yaml").read_text().replace(*change))
+        (runs[name],) = gather([str(folder)])
+    quantity = {name: quantities([run])[0] for name, run in runs.items()}
+    assert quantity["a"] == quantity["d"]
+    assert len(set(quantity.values())) == 4
+    assert [quantity[name].scope for name in "abc"] == ["faces at 32 px", "faces at 64 px", "cars at 32 px"]
+
+
+def test_what_needs_no_reals_and_has_no_configuration_is_compared_by_weights(measurement: Measure) -> None:
+    lines = [measurement("full", 0, 0.5, "consistency_embedded", weights=weights) for weights in ("ab", "cd", "cd")]
+    assert len({Quantity.of(line, RUN) for line in lines}) == 2
 
 
 def test_best_follows_the_direction_of_the_metric(make_run: Callable[..., Path], measurement: Measure) -> None:

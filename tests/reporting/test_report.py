@@ -116,9 +116,23 @@ def test_many_runs_stand_in_rows(make_run: Callable[..., Path], tmp_path: Path) 
 def test_other_data_is_another_table(make_run: Callable[..., Path], measurement: Measure) -> None:
     folder = make_run("one", [measurement("full", 2000, 1.0), measurement("full", 2000, 2.0, data="cars-1")])
     page = write_report([str(folder)]).page.read_text()
-    assert page.count("## fd1k_embedded\n") == 2
+    assert re.findall("^## (fd1k.*)", page, re.MULTILINE) == ["fd1k_embedded, faces-1", "fd1k_embedded, cars-1"]
     assert "`faces-1`" in page
     assert "`cars-1`" in page
+
+
+def test_consistency_of_two_resolutions_is_two_tables(
+    make_run: Callable[..., Path], measurement: Measure, tmp_path: Path
+) -> None:
+    for side in (32, 64):
+        folder = make_run(f"sweep/{side}", [measurement("0.5@16", 2000, 0.5, "consistency_embedded")])
+        config = folder / "config.yaml"
+        config.write_text(config.read_text().replace("resolution: 32", f"resolution: {side}"))
+    found = tables(write_report([str(tmp_path / "sweep")]))
+    own = {name: found[name][0][0][-1] for name in found if name.startswith("consistency")}
+    assert own == {
+        "consistency_embedded, faces at 32 px": "sweep/32", "consistency_embedded, faces at 64 px": "sweep/64",
+    }  # fmt: skip
 
 
 def test_records_of_replaced_weights_are_in_the_csv_only(make_run: Callable[..., Path], measurement: Measure) -> None:

@@ -101,6 +101,7 @@ def draw(session: Session, result: SearchResult) -> None:
 def _draw_fronts(session: Session, result: SearchResult) -> None:
     from anycost.reporting.figures import draw_front
     from anycost.reporting.points import CostPoint
+    from anycost.reporting.searches import distance_name
     from anycost.reporting.style import write_figure
 
     def point(one: Evaluation, label: str = "") -> CostPoint:
@@ -111,7 +112,7 @@ def _draw_fronts(session: Session, result: SearchResult) -> None:
 
     everything = [point(one) for one in result.archive.evaluations]
     uniform = [point(one, label) for label, one in result.uniform.items()]
-    name = f"{session.request.perceptual} distance to the full generator"
+    name = distance_name(session.request.perceptual)
     for axis, file in ((session.field, "front_macs"), *((("latency_ms", "front_ms"),) if has_latency(result) else ())):
         own = [budget for budget in result.budgets if (budget.field == "latency_ms") == (axis == "latency_ms")]
         winners = [point(result.winners[budget], budget.name) for budget in own]

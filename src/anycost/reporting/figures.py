@@ -4,15 +4,11 @@ Every function returns a matplotlib `Figure`; `style.write_figure` writes it as 
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from anycost.errors import UserError
 from anycost.reporting.labels import Place, place_labels, steps
 from anycost.reporting.points import Cost, CostPoint, front, with_cost
 from anycost.reporting.style import (
-    DOUBLE,
-    DPI,
     INK,
     PALE,
     SINGLE,
@@ -23,6 +19,7 @@ from anycost.reporting.style import (
     styled,
     wrapped,
 )
+from anycost.reporting.value_axis import ValueAxis, set_linear
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
 
 Label: TypeAlias = tuple[float, float, str, str]
 """Where a direct label belongs (x, y), its text and colour."""
-_MOST_LABELS = 16
 COST_LABELS: dict[Cost, str] = {
     "macs_paper": "multiply-adds, paper's convention ({})",
     "macs": "multiply-adds ({})",
@@ -50,6 +46,10 @@ def draw_front(
 ) -> "Figure":
     """Distance against cost: the front as a step line, every evaluated point pale, the uniform ones by resolution.
 
+    Where positive distances span more than a decade, their axis is logarithmic, so that the small distances of large
+    architectures can be told apart; the full generator's own distance of 0 lies on the lower border, whose tick says
+    0 (see `ValueAxis`). Uniform points are markers without lines: nothing between them was measured.
+
     Args:
         points: everything that was evaluated (the uniform ones may be among them).
         uniform: the uniform sub-generators; `label` is written beside each, colours tell the resolutions apart.
@@ -60,30 +60,41 @@ def draw_front(
     """
     figure = new_figure(SINGLE, 2.4, rows=2)
     axes = figure.add_subplot()
+    heights = ValueAxis.of([point for _, point in with_cost([*points, *uniform], x)])
+    points, uniform, winners = heights.shown(points), heights.shown(uniform), heights.shown(winners)
     pairs = with_cost([*points, *uniform], x)
     unit, _ = cost_unit(x, [cost for cost, _ in pairs])
     best = [(cost / unit, point.value) for cost, point in with_cost(front([*points, *uniform], x), x)]
-    axes.plot(
-        [cost / unit for cost, _ in pairs], [point.value for _, point in pairs],
-        linestyle="none", marker="o", markersize=2, color=PALE, markeredgewidth=0, label="evaluated",
-    )  # fmt: skip
+    marked = {*best, *((cost / unit, point.value) for cost, point in with_cost(uniform, x))}
+    _plot_evaluated(axes, [place for cost, one in pairs if (place := (cost / unit, one.value)) not in marked])
     right = max(cost for cost, _ in pairs) / unit
     axes.step(
         [cost for cost, _ in best] + [right], [value for _, value in best] + [best[-1][1]],
-        where="post", color=INK, linewidth=1.1, zorder=3, label="front",
+        where="post", color=INK, linewidth=1.1, zorder=3, label="front", clip_on=False,
     )  # fmt: skip
     axes.plot(*zip(*best, strict=True), linestyle="none", marker="o", markersize=2.2, color=INK, zorder=3)
-    labelled = _plot_by_resolution(axes, uniform, x, unit)
+    labelled = _plot_by_resolution(axes, uniform, x, unit, linestyle="none")
     chosen = _one_label_a_point([(cost / unit, point.value, point.label, INK) for cost, point in with_cost(winners, x)])
     if chosen:
         axes.plot(
             [one[0] for one in chosen], [one[1] for one in chosen], linestyle="none", marker="o", markersize=6.5,
             markerfacecolor="none", markeredgecolor=INK, markeredgewidth=0.8, zorder=5, label="at a budget",
+            clip_on=False,
         )  # fmt: skip
+    heights.finish(axes)
     _finish_cost_axes(axes, pairs, x, protocol, device)
     legend_above(figure, axes)
-    place_labels(axes, [*chosen, *labelled], [steps(best), *_lines(with_cost(uniform, x), unit)])
+    place_labels(axes, [*chosen, *labelled], [steps(best)])
     return figure
+
+
+def _plot_evaluated(axes: "Axes", places: Sequence[Place]) -> None:
+    """Pale dots; nothing, in the legend neither, where other marks show all that was evaluated."""
+    if places:
+        axes.plot(
+            *zip(*places, strict=True),
+            linestyle="none", marker="o", markersize=2, color=PALE, markeredgewidth=0, label="evaluated",
+        )  # fmt: skip
 
 
 @styled
@@ -92,14 +103,17 @@ def draw_quality(
     x: Cost = "macs_paper",
     *,
     protocol: str,
-    from_zero: bool = True,
+    log: bool = True,
     device: str = "",
 ) -> "Figure":
     """A measured value against cost: one line per resolution, and per group of runs where there are several.
 
     One group: colours are resolutions. Several: colours are groups, markers resolutions. Points have their labels
-    where they are few. Standard deviations over seeds are error bars.
+    where these fit. Standard deviations over seeds are error bars. With `log`, the axis is logarithmic where positive
+    values span more than a decade (see `ValueAxis`).
     """
+    heights = ValueAxis.of([point for own in groups.values() for _, point in with_cost(own, x)], log)
+    groups = {name: heights.shown(own) for name, own in groups.items()}
     points = [point for own in groups.values() for point in own]
     resolutions = {point.resolution for point in points}
     figure = new_figure(SINGLE, 2.2, rows=1 if len(groups) == 1 else max(len(groups), len(resolutions)))
@@ -110,7 +124,8 @@ def draw_quality(
         labelled = _plot_by_resolution(axes, points, x, unit, "{} px")
     else:
         labelled = _plot_by_group(axes, groups, x, unit)
-    _finish_cost_axes(axes, pairs, x, protocol, device, from_zero)
+    heights.finish(axes)
+    _finish_cost_axes(axes, pairs, x, protocol, device)
     legend_above(figure, axes, columns=4 if len(groups) == 1 else 2)
     place_labels(axes, labelled, [line for own in groups.values() for line in _lines(with_cost(own, x), unit)])
     return figure
@@ -140,39 +155,11 @@ def draw_curves(
     if log and min(everything) > 0:
         log_axis(axes, "y", everything)
     else:
-        _from_zero(axes, everything)
+        set_linear(axes, min(everything), max(everything))
     axes.set_xlim(left=0)
     axes.set_xlabel("training images (thousands)")
     axes.set_ylabel(wrapped(protocol))
     legend_above(figure, axes, columns)
-    return figure
-
-
-@styled
-def draw_pictures(pictures: Mapping[str, Path]) -> "Figure":
-    """`{title: PNG file}` side by side in one height, each under its title."""
-    from PIL import Image
-
-    images = {}
-    for title, path in pictures.items():
-        try:
-            images[title] = Image.open(path).convert("RGB")
-        except OSError as error:
-            raise UserError(f"{path} is not a whole picture ({error}); remove it") from error
-    ratios = [image.width / image.height for image in images.values()]
-    gaps = 0.08 * (len(images) - 1)
-    width = SINGLE if len(images) == 1 else DOUBLE
-    height = (width - gaps) / sum(ratios)
-    figure = new_figure(width, height + 0.2)
-    figure.set_layout_engine("none")
-    left = 0.0
-    for (title, image), ratio in zip(images.items(), ratios, strict=True):
-        own = height * ratio
-        axes = figure.add_axes((left / width, 0, own / width, height / (height + 0.2)))
-        axes.imshow(image, interpolation="lanczos" if image.height > height * DPI else "nearest")
-        axes.set_axis_off()
-        axes.set_title(title, pad=3, fontsize=7)
-        left += own + 0.08
     return figure
 
 
@@ -182,12 +169,10 @@ def _finish_cost_axes(
     x: Cost,
     protocol: str,
     device: str,
-    from_zero: bool = True,
 ) -> None:
     unit, name = cost_unit(x, [cost for cost, _ in pairs])
     log_axis(axes, "x", [cost / unit for cost, _ in pairs])
-    _from_zero(axes, [value for _, one in pairs for value in (one.value - one.error, one.value + one.error)], from_zero)
-    axes.set_xlabel(wrapped(COST_LABELS[x].format(name if x != "latency_ms" else f", {device}" if device else ""), 56))
+    axes.set_xlabel(wrapped(COST_LABELS[x].format(name if x != "latency_ms" else f", {device}" if device else ""), 50))
     axes.set_ylabel(wrapped(protocol))
 
 
@@ -199,22 +184,22 @@ def cost_unit(x: Cost, costs: Sequence[float]) -> tuple[float, str]:
 
 
 def _plot_by_resolution(
-    axes: "Axes", points: Sequence[CostPoint], x: Cost, unit: float, name: str = "uniform {} px"
+    axes: "Axes", points: Sequence[CostPoint], x: Cost, unit: float, name: str = "uniform {} px", **look: Any
 ) -> list[Label]:
-    """A thin line and a marker per resolution, highest first; returns the labels that the points want."""
+    """A thin line and markers per resolution, highest first; returns the labels that the points want."""
     labelled = []
     for position, resolution in enumerate(sorted({point.resolution for point in points}, reverse=True)):
         own = with_cost([one for one in points if one.resolution == resolution], x)
         if not own:
             continue
         style = style_of(position)
-        _plot_line(axes, own, unit, label=name.format(resolution) if resolution else "uniform", **style)
+        _plot_line(axes, own, unit, label=name.format(resolution) if resolution else "uniform", **style, **look)
         labelled += [(cost / unit, point.value, point.label.partition("@")[0], style["color"]) for cost, point in own]
     return list(dict.fromkeys(labelled))
 
 
 def _plot_by_group(axes: "Axes", groups: Mapping[str, Sequence[CostPoint]], x: Cost, unit: float) -> list[Label]:
-    """Colour by group, marker by resolution; the legend names both. Labels where there are few points."""
+    """Colour by group, marker by resolution; the legend names both."""
     resolutions = sorted({point.resolution for points in groups.values() for point in points}, reverse=True)
     rows = max(len(groups), len(resolutions))
     for colour, name in enumerate(groups):
@@ -237,7 +222,7 @@ def _plot_by_group(axes: "Axes", groups: Mapping[str, Sequence[CostPoint]], x: C
         for cost, point in with_cost(points, x):
             place = cost / unit, point.value, point.label.partition("@")[0]
             colours[place] = INK if place in colours else style_of(colour)["color"]
-    return [(*place, colour) for place, colour in colours.items()] if len(colours) <= _MOST_LABELS else []
+    return [(*place, colour) for place, colour in colours.items()]
 
 
 def _blank_entries(axes: "Axes", count: int) -> None:
@@ -250,7 +235,8 @@ def _plot_line(axes: "Axes", own: Sequence[tuple[float, CostPoint]], unit: float
     errors = [point.error for _, point in own]
     axes.errorbar(
         [cost / unit for cost, _ in own], [point.value for _, point in own], yerr=errors if any(errors) else None,
-        linewidth=0.7, linestyle=(0, (4, 2)), elinewidth=0.7, capsize=1.5, zorder=4, **style,
+        elinewidth=0.7, capsize=1.5, zorder=4, clip_on=False,
+        **{"linewidth": 0.7, "linestyle": (0, (4, 2)), **style},
     )  # fmt: skip
 
 
@@ -273,10 +259,3 @@ def _one_label_a_point(labels: Sequence[Label]) -> list[Label]:
     for x, y, text, colour in labels:
         texts.setdefault((x, y, colour), []).append(text)
     return [(x, y, ", ".join(names), colour) for (x, y, colour), names in texts.items()]
-
-
-def _from_zero(axes: "Axes", values: Sequence[float], wanted: bool = True) -> None:
-    """Distances begin at 0 where that wastes less than half of the page."""
-    low, high = min(values), max(values)
-    margin = 0.1 * (high - low) or 0.1 * abs(high) or 1.0
-    axes.set_ylim(-0.03 * high if wanted and 0 <= low < 0.5 * high else low - margin, high + margin)

@@ -14,12 +14,19 @@ from anycost.reporting.gather import RunResults
 
 _NOT_COMPARED = ("seed", "run", "resume", "callbacks", "logger", "metrics", "paths", "trainer", "schedule", "features")
 """What changes no result, or is stated elsewhere: measurements carry their own protocol."""
+_DATA_SPEED = ("batch_size", "workers", "cache")
+"""Settings of the data that change how fast images come, not which."""
 HIGHER_IS_BETTER = ("precision_recall", "inception_score", "attributes")
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """What may share a column or an axis: one protocol (and part of it), one data set, one network that judged."""
+    """What may share a column or an axis: one protocol (and part of it), one data set, one network that judged.
+
+    Args:
+        data: identity of the real images; what `_own_data` says where a measurement needs none.
+        scope: `data` for people.
+    """
 
     metric: str
     digest: str
@@ -27,15 +34,34 @@ class Quantity:
     data: str
     network: str
     kind: str
+    scope: str
 
     @staticmethod
-    def of(one: Measurement) -> "Quantity":
-        return Quantity(one.metric, one.protocol.digest, one.part, one.data, one.network, one.protocol.kind)
+    def of(one: Measurement, run: RunResults) -> "Quantity":
+        """The quantity of a measurement of `run`."""
+        compared = one.data and one.protocol.reals != "none"  # records of earlier versions name data not looked at
+        data, scope = (one.data, one.data) if compared else _own_data(run, one)
+        return Quantity(one.metric, one.protocol.digest, one.part, data, one.network, one.protocol.kind, scope)
 
     @property
     def title(self) -> str:
         """For axes: the name, and an arrow to where better is."""
         return f"{self.metric} {'↑' if self.kind in HIGHER_IS_BETTER else '↓'}"
+
+
+def _own_data(run: RunResults, one: Measurement) -> tuple[str, str]:
+    """(identity, name) of what a measurement without reals can be compared on: the run's data and full resolution.
+
+    Distances between a generator's own pictures depend on what it draws, and on the size at which it does. Where no
+    configuration says what it was trained on, its weights stand for that.
+    """
+    side = run.prices.space.resolution if run.prices else run.config.get("model", {}).get("resolution", 0)
+    size = f" at {side} px" if side else ""
+    if "data" in run.config:
+        data = {name: value for name, value in run.config["data"].items() if name not in _DATA_SPEED}
+        return json.dumps([data, side], sort_keys=True), f"{data.get('name', 'unnamed')}{size}"
+    source = one.weights or run.weights or run.name
+    return json.dumps([source, side]), f"{source}{size}"
 
 
 @dataclass(frozen=True)
@@ -106,7 +132,7 @@ def is_better(one: Measurement, other: Measurement) -> bool:
 
 def quantities(runs: Sequence[RunResults]) -> list[Quantity]:
     """All that was measured, in the order of first appearance."""
-    return list(dict.fromkeys(Quantity.of(one) for run in runs for one in run.measurements))
+    return list(dict.fromkeys(Quantity.of(one, run) for run in runs for one in run.measurements))
 
 
 def group_runs(runs: Sequence[RunResults]) -> list[Group]:
@@ -169,9 +195,14 @@ def _flat(value: Any, prefix: str = "") -> Any:
             yield f"{prefix}{key}", inner
 
 
+def measured(run: RunResults, quantity: Quantity) -> list[Measurement]:
+    """All that `run` has of this quantity, in its order."""
+    return [one for one in run.measurements if Quantity.of(one, run) == quantity]
+
+
 def _chosen(run: RunResults, quantity: Quantity) -> list[Measurement]:
     """Oldest first: later lines of a file replace earlier ones of the same image count."""
-    own = (one for one in run.measurements if Quantity.of(one) == quantity and not is_stale(run, one))
+    own = (one for one in measured(run, quantity) if not is_stale(run, one))
     return sorted(own, key=lambda one: one.images)
 
 

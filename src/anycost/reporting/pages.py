@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from anycost import __version__
 from anycost.metrics.records import Measurement
 from anycost.reporting.gather import RunResults
-from anycost.reporting.groups import HIGHER_IS_BETTER, Group, Quantity, is_stale
+from anycost.reporting.groups import HIGHER_IS_BETTER, Group, Quantity, is_stale, measured
 from anycost.reporting.searches import SearchView
 from anycost.reporting.tables import BIASED, best_table, markdown, value_table
 
@@ -42,23 +42,15 @@ def _speed(run: RunResults) -> str:
     return f"{speeds[len(speeds) // 2]:.3g}" if speeds else "-"
 
 
-def quantity_section(quantity: Quantity, groups: Sequence[Group], figures: Sequence[str]) -> str:
-    """One protocol: what it is, the table of the newest values, best beside last, figures."""
-    measured = [
-        one for group in groups for run in group.runs for one in run.measurements if Quantity.of(one) == quantity
-    ]
-    stale = [
-        one
-        for group in groups
-        for run in group.runs
-        for one in run.measurements
-        if Quantity.of(one) == quantity and is_stale(run, one)
-    ]
-    parts = [f"## {quantity.metric}\n", _protocol(measured), value_table(groups, quantity)]
+def quantity_section(quantity: Quantity, groups: Sequence[Group], figures: Sequence[str], title: str) -> str:
+    """One protocol on one data set: what it is, the table of the newest values, best beside last, figures."""
+    found = [(one, run) for group in groups for run in group.runs for one in measured(run, quantity)]
+    stale = [one for one, run in found if is_stale(run, one)]
+    parts = [f"## {title}\n", _protocol([one for one, _ in found], quantity), value_table(groups, quantity)]
     notes = []
     if any(len(group.runs) > 1 for group in groups):
         notes.append("± is the standard deviation over seeds (n - 1).")
-    if any(one.biased for one in measured):
+    if any(one.biased for one, _ in found):
         notes.append(
             f"{BIASED} biased: fewer images than feature dimensions, so too large; compare with its like only."
         )
@@ -72,15 +64,16 @@ def quantity_section(quantity: Quantity, groups: Sequence[Group], figures: Seque
     return "\n".join(parts)
 
 
-def _protocol(measured: Sequence[Measurement]) -> str:
+def _protocol(found: Sequence[Measurement], quantity: Quantity) -> str:
     """In words, from the fields of the protocol; with the data set, the dates and the digest."""
-    one = measured[0]
+    one = found[0]
     protocol = one.protocol
     better = "higher" if protocol.kind in HIGHER_IS_BETTER else "lower"
     what = "pairs of images" if protocol.kind == "path_length" else "generated images"
     texts = [
         f"{protocol.kind.replace('_', ' ').capitalize()}, {better} is better. {protocol.samples} {what}",
         f"reals: {protocol.reals}" + (f" of `{one.data}`" if one.data and protocol.reals != "none" else ""),
+        *([] if quantity.data == one.data else [f"generators of {quantity.scope}"]),
         f"features: {protocol.features}" + (f" (`{one.network}`)" if one.network else ""),
         f"resize: {protocol.resize}",
         f"quantisation: {protocol.quantisation}",
@@ -89,10 +82,10 @@ def _protocol(measured: Sequence[Measurement]) -> str:
         f"seeds from {protocol.seed}",
         f"{protocol.dtype}, statistics {protocol.statistics}",
     ]
-    dates = sorted({one.date[:10] for one in measured if one.date})
+    dates = sorted({one.date[:10] for one in found if one.date})
     if dates:
         texts.append(f"measured {dates[0]}" + (f" to {dates[-1]}" if len(dates) > 1 else ""))
-    weights = list(dict.fromkeys(one.weights for one in measured if one.weights))
+    weights = list(dict.fromkeys(one.weights for one in found if one.weights))
     if weights:
         texts.append("weights " + ", ".join(f"`{one}`" for one in weights))
     return "; ".join(texts) + f". Protocol `{protocol.digest}`.\n"

@@ -1,13 +1,14 @@
 """Which figures a report has: from runs and quantities to calls of `figures`, each with the stem of its files."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isnan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from anycost.reporting.figures import draw_curves, draw_front, draw_pictures, draw_quality
+from anycost.reporting.figures import draw_curves, draw_front, draw_quality
 from anycost.reporting.gather import RunResults
-from anycost.reporting.groups import Group, Quantity, Value
+from anycost.reporting.groups import HIGHER_IS_BETTER, Group, Quantity, Value
+from anycost.reporting.pictures import comparable_grids, draw_pictures
 from anycost.reporting.points import Cost, CostPoint
 from anycost.reporting.searches import SearchView
 from anycost.reporting.tables import price_of
@@ -16,17 +17,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Named = tuple[str, "Figure"]
+Content = TypeVar("Content")
 _MOST_CURVES = 8
 _MOST_PICTURES = 3
 _LOSSES = ("train/d_loss", "train/g_loss", "train/consistency_pixel", "train/consistency_perceptual", "train/r1")
 
 
 def quantity_figures(quantity: Quantity, groups: Sequence[Group], stem: str) -> Iterator[Named]:
-    """Against cost where several architectures were measured; over training where there are several instants."""
+    """Against cost where several architectures were measured; over training where there are several instants.
+
+    Runs that have nothing but zeros (the full generator's distance to itself) are left out: they show nothing.
+    """
     points = {group.label(): _points(group, quantity) for group in groups}
-    points = {name: own for name, own in points.items() if own}
+    points = short_names({name: own for name, own in points.items() if any(point.value for point in own)})
     if any(len({point.macs for point in own}) > 1 for own in points.values()):
-        yield f"{stem}_vs_macs", draw_quality(points, protocol=quantity.title)
+        log = quantity.kind not in HIGHER_IS_BETTER
+        yield f"{stem}_vs_macs", draw_quality(points, protocol=quantity.title, log=log)
     curves = _curves(quantity, groups)
     if curves:
         yield f"{stem}_over_kimg", draw_curves(curves, protocol=quantity.title)
@@ -50,12 +56,13 @@ def _curves(quantity: Quantity, groups: Sequence[Group]) -> dict[str, list[tuple
     What is 0 by definition (the full generator's distance to itself) is left out.
     """
     curves = {}
-    for group in groups:
+    names = short_names({group.label(): group for group in groups if group.architectures(quantity)})
+    for name, group in names.items():
         found = {label: group.curve(quantity, label) for label in group.architectures(quantity)}
         shown = [label for label, curve in found.items() if len(curve) > 1 and any(one.mean for one in curve)]
-        for label in shown[:_MOST_CURVES] if len(groups) == 1 else shown[:1]:
-            name = label if len(groups) == 1 else f"{group.label()}: {label}"
-            curves[name] = [(one.kimg, one.mean, _error(one)) for one in found[label]]
+        for label in shown[:_MOST_CURVES] if len(names) == 1 else shown[:1]:
+            title = label if len(names) == 1 else f"{name}: {label}"
+            curves[title] = [(one.kimg, one.mean, _error(one)) for one in found[label]]
     return curves
 
 
@@ -78,13 +85,22 @@ def front_figures(search: SearchView) -> Iterator[Named]:
 
 
 def grid_figures(runs: Sequence[RunResults]) -> Iterator[Named]:
-    """The newest grids side by side, a few to a figure."""
-    drawn = {run.name: run.grid for run in runs if run.grid}
-    names = list(drawn)
-    for start in range(0, len(names), _MOST_PICTURES):
-        part = names[start : start + _MOST_PICTURES]
-        number = f"_{start // _MOST_PICTURES + 1}" if len(names) > _MOST_PICTURES else ""
-        yield f"grids{number}", draw_pictures({name: drawn[name] for name in part})
+    """The newest grids side by side, a few to a figure; pages of one architecture only where there is nothing else."""
+    drawn = short_names(comparable_grids({run.name: run.grid for run in runs if run.grid}))
+    figures = list(_side_by_side(list(drawn)))
+    for number, names in enumerate(figures, start=1):
+        suffix = f"_{number}" if len(figures) > 1 else ""
+        yield f"grids{suffix}", draw_pictures({name: drawn[name] for name in names})
+
+
+def _side_by_side(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Stages of one pipeline (or runs of one multirun) together, then what is alone in its folder."""
+    parents = [name.rpartition("/")[0] for name in names]
+    together: dict[str, list[str]] = {}
+    for name, parent in zip(names, parents, strict=True):
+        together.setdefault(parent if parents.count(parent) > 1 else "", []).append(name)
+    for own in together.values():
+        yield from (own[start : start + _MOST_PICTURES] for start in range(0, len(own), _MOST_PICTURES))
 
 
 def loss_figures(runs: Sequence[RunResults]) -> Iterator[Named]:
@@ -99,6 +115,16 @@ def loss_figures(runs: Sequence[RunResults]) -> Iterator[Named]:
         curves = {name: curve for name, curve in curves.items() if len(curve) > 1}
         if curves:
             yield f"{safe(run.name)}_losses", draw_curves(curves, protocol="training losses", log=True)
+
+
+def short_names(named: Mapping[str, Content]) -> dict[str, Content]:
+    """The same by names without the folders that all of them begin with: what is left tells them apart."""
+    names = list(named)
+    while len(names) > 1 and all("/" in name and "=" not in name for name in names):
+        if len({name.partition("/")[0] for name in names}) > 1:
+            break
+        names = [name.partition("/")[2] for name in names]
+    return dict(zip(names, named.values(), strict=True))
 
 
 def safe(name: str) -> str:

@@ -62,10 +62,22 @@ def _quantity_sections(
 ) -> Iterator[str]:
     found = quantities(runs)
     for quantity in found:
-        yield pages.quantity_section(quantity, groups, draw(quantity_figures(quantity, groups, stem(quantity, found))))
+        figures = draw(quantity_figures(quantity, groups, stem(quantity, found)))
+        yield pages.quantity_section(quantity, groups, figures, title(quantity, found))
+
+
+def title(quantity: Quantity, among: Sequence[Quantity]) -> str:
+    """The heading: the metric, with the data and the network that judged where it was measured by several."""
+    same = [one for one in among if one.metric == quantity.metric]
+    parts = [quantity.metric]
+    if len({one.scope for one in same}) > 1:
+        parts.append(quantity.scope)
+    if len({one.network for one in same}) > 1:
+        parts.append(quantity.network or "network not recorded")
+    return ", ".join(parts)
 
 
 def stem(quantity: Quantity, among: Sequence[Quantity]) -> str:
-    """The first part of the figures' file names: the metric, and a digest where several share its name."""
+    """The first part of the figures' file names: the metric, and a number where several share its name."""
     same = [one for one in among if one.metric == quantity.metric]
     return quantity.metric if len(same) == 1 else f"{quantity.metric}-{same.index(quantity) + 1}"

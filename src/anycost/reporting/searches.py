@@ -36,7 +36,7 @@ class SearchView:
 
     Args:
         name: with the run's before it where it lies in one.
-        protocol: name of the distance; the y-axis.
+        protocol: what the distance is, in words; the y-axis.
         description: one line on how it was searched.
         device: for milliseconds: the machine.
         evaluated: everything judged.
@@ -90,7 +90,7 @@ def view_of(
         rows.append(BudgetRow(budget, cost_point(winner, space), cost_point(best, space) if best else None))
     return SearchView(
         name=name,
-        protocol=str(protocol["name"]),
+        protocol=distance_name(protocol["perceptual"]),
         description=describe(len(evaluations), method, protocol),
         device="",
         evaluated=[cost_point(one, space) for one in evaluations],
@@ -107,6 +107,11 @@ def describe(count: int, method: str, protocol: Mapping[str, Any]) -> str:
         f"of their pictures to the full generator's: {latents} latents, seeds from {seed}, {protocol['noise']} noise, "
         f"truncation {protocol['truncation']:g}, compared at {protocol['side']} px."
     )
+
+
+def distance_name(perceptual: str) -> str:
+    """What the axes of all fronts call the distance of the judge `perceptual`."""
+    return f"{perceptual} distance to the full generator"
 
 
 def cost_point(one: Evaluation, space: ArchitectureSpace | None = None) -> CostPoint:
@@ -134,7 +139,7 @@ def read_search(folder: Path, run: str) -> SearchView:
         first = next(iter(entries.values()))
         return SearchView(
             name=f"{run}/search/{folder.name}" if folder.parent.name == "search" else run,
-            protocol=first["protocol"]["name"],
+            protocol=distance_name(first["protocol"]["perceptual"]),
             description=describe(len(evaluations), first["method"]["method"], first["protocol"]),
             device=next((one.price.device for one in evaluations if one.price.device), None) or "",
             evaluated=[cost_point(one) for one in evaluations],

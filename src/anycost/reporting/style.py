@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from math import log10
 from pathlib import Path
-from textwrap import fill
+from textwrap import wrap
 from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from anycost.files import atomic_write
@@ -139,5 +139,11 @@ def log_axis(axes: "Axes", which: str, values: Sequence[float]) -> None:
 
 
 def wrapped(text: str, width: int = 34) -> str:
-    """An axis label broken into lines that fit the height of a small figure."""
-    return fill(text, width)
+    """An axis label broken into lines that fit the height of a small figure, all about equally long."""
+    lines = wrap(text, width, break_long_words=False)
+    for narrower in range(width - 1, 0, -1):
+        balanced = wrap(text, narrower, break_long_words=False)
+        if len(balanced) > len(lines):
+            break
+        lines = balanced
+    return "\n".join(lines)
