@@ -14,7 +14,7 @@ from anycost.configuration.schema import SearchConfig
 from anycost.errors import UserError
 from anycost.networks.perceptual import perceptual_distance
 from anycost.pricing.price_list import PriceList
-from anycost.reporting.searches import front_rows, read_front
+from anycost.reporting.searches import distance_name, front_rows, read_front
 from anycost.search.objective import Objective
 
 
@@ -145,8 +145,9 @@ def test_loggers_that_take_charts_and_pictures_get_the_front(
     train(quick(tmp_path), 128)
     ((key, columns, rows), axes), = charts  # fmt: skip
     assert key == "search/front"
-    assert axes == {"x": "macs_paper_millions", "y": "search2_embedded", "series": "series", "step": 128}
     view = read_front(next((tmp_path / "search").glob("*.json")), "run")
+    assert view.protocol == distance_name("embedded") == "embedded distance to the full generator"
+    assert axes == {"x": "macs_paper_millions", "y": view.protocol, "series": "series", "step": 128}
     assert rows == [[series, label, a / 1e6, b / 1e6, value] for series, label, a, b, value in front_rows(view)]
     assert {row[0] for row in rows} == {"front", "uniform 16 px", "uniform 8 px"}
     assert len(columns) == 5

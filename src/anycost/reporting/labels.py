@@ -14,9 +14,10 @@ _SPACING = 3.0  # pixels at 100 dpi between the places of a line that labels avo
 _POSITIONS = ((0, -1), (0, 1), (-1, -1), (1, 1), (1, -1), (-1, 1), (1, 0), (-1, 0))
 """Where a label may stand about its point, best first: below, above, then the corners and sides."""
 _GAPS = (3.5, 6.5, 10.0, 15.0, 22.0, 30.0)  # points between a marker's centre and its label's edge
-_OVERLAP, _OUTSIDE, _FAR, _FOREIGN = 1000.0, 500.0, 2.0, 3.0
-"""What it costs to hit another label, to leave the axes, to stand one gap further off, to stand nearer to another
-label's point than to its own; a hit point or line costs 1."""
+_MARKER = 2.2  # points from the centre of a marker to its edge
+_OVERLAP, _OUTSIDE, _COVERED, _FAR, _FOREIGN = 1000.0, 500.0, 20.0, 2.0, 3.0
+"""What it costs to hit another label, to leave the axes, to hit a marker (with the leader too), to stand one gap
+further off, to stand nearer to another label's point than to its own; a hit place of a line costs 1."""
 
 
 def place_labels(
@@ -36,18 +37,20 @@ def place_labels(
     renderer = figure.canvas.get_renderer()
     drawn = [place for line in lines for place in _along(axes.transData.transform(line))]
     owners = [tuple(axes.transData.transform(label[:2])) for label in labelled]
-    points = [*owners, *drawn]
-    border = axes.bbox
+    border, radius = axes.bbox, _MARKER * figure.dpi / 72
     taken: list[Any] = []
 
     def cost(at: Place, box: Any, leader: Sequence[Place], rank: int, far: int) -> float:
         outside = box.x0 < border.x0 or box.x1 > border.x1 or box.y0 < border.y0 or box.y1 > border.y1
-        hit = sum(box.contains(*point) for point in points)
+        hit = sum(box.contains(*place) for place in drawn)
         crossed = any(other.contains(*place) for place in leader for other in taken)
-        own = _distance(box, at)
-        foreign = not far and any(_distance(box, other) < own for other in owners if other != at)
-        covered = sum(map(box.overlaps, taken)) + crossed
-        return _OVERLAP * covered + _OUTSIDE * outside + hit + _FAR * far + _FOREIGN * foreign + rank / 100
+        own, others = _distance(box, at), [other for other in owners if other != at]
+        foreign = not far and any(_distance(box, other) < own for other in others)
+        markers = sum(_distance(box, other) < radius for other in others)
+        markers += sum(any(dist(place, other) < radius for place in leader) for other in others)
+        overlaps = sum(map(box.overlaps, taken)) + crossed
+        position = _FAR * far + _FOREIGN * foreign + rank / 100
+        return _OVERLAP * overlaps + _OUTSIDE * outside + _COVERED * markers + hit + position
 
     for label, at in zip(labelled, owners, strict=True):
         note = _write(axes, label, size)
@@ -67,7 +70,7 @@ def place_labels(
         note.set_position(offset)
         taken.append(box)
         if leader:
-            points += leader
+            drawn += leader
             _lead(axes, label, ((leader[1][0] - at[0]) / pixels, (leader[1][1] - at[1]) / pixels))
 
 
@@ -84,7 +87,15 @@ def _write(axes: "Axes", label: tuple[float, float, str, str], size: float) -> "
 
     x, y, text, colour = label
     note = axes.annotate(
-        text, (x, y), (0, 0), textcoords="offset points", ha="center", va="center", fontsize=size, color=colour
+        text,
+        (x, y),
+        (0, 0),
+        textcoords="offset points",
+        ha="center",
+        va="center",
+        fontsize=size,
+        color=colour,
+        zorder=6,
     )
     note.set_in_layout(False)
     note.set_path_effects([withStroke(linewidth=1.6, foreground="white")])
