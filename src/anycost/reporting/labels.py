@@ -16,7 +16,7 @@ _POSITIONS = ((0, -1), (0, 1), (-1, -1), (1, 1), (1, -1), (-1, 1), (1, 0), (-1, 
 _GAPS = (3.5, 6.5, 10.0, 15.0, 22.0, 30.0)  # points between a marker's centre and its label's edge
 _MARKER = 2.2  # points from the centre of a marker to its edge
 _OVERLAP, _OUTSIDE, _COVERED, _FAR, _FOREIGN = 1000.0, 500.0, 20.0, 2.0, 3.0
-"""What it costs to hit another label, to leave the axes, to hit a marker (with the leader too), to stand one gap
+"""What it costs to cover another label or a marker, to leave the axes, to lead across a marker, to stand one gap
 further off, to stand nearer to another label's point than to its own; a hit place of a line costs 1."""
 
 
@@ -28,9 +28,9 @@ def place_labels(
 ) -> None:
     """Write each (x, y, text, colour) beside its point, where it hits the fewest labels, borders, points and lines.
 
-    A label that cannot stand next to its point gets a thin line to it; one that would cover another label wherever it
-    stood is left out: tables have all values. `lines` are given by their corners in data coordinates. Call when the
-    limits of the axes stand.
+    A label that cannot stand next to its point gets a thin line to it; one that would cover another label or a marker
+    wherever it stood is left out: tables have all values. `lines` are given by their corners in data coordinates.
+    Call when the limits of the axes stand.
     """
     figure: Any = axes.figure
     figure.draw_without_rendering()  # the layout settles where things lie in pixels
@@ -46,9 +46,8 @@ def place_labels(
         crossed = any(other.contains(*place) for place in leader for other in taken)
         own, others = _distance(box, at), [other for other in owners if other != at]
         foreign = not far and any(_distance(box, other) < own for other in others)
-        markers = sum(_distance(box, other) < radius for other in others)
-        markers += sum(any(dist(place, other) < radius for place in leader) for other in others)
-        overlaps = sum(map(box.overlaps, taken)) + crossed
+        markers = sum(any(dist(place, other) < radius for place in leader) for other in others)
+        overlaps = sum(map(box.overlaps, taken)) + crossed + any(_distance(box, other) < radius for other in others)
         position = _FAR * far + _FOREIGN * foreign + rank / 100
         return _OVERLAP * overlaps + _OUTSIDE * outside + _COVERED * markers + hit + position
 
