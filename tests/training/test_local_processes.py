@@ -83,7 +83,8 @@ def test_hanging_process_ends_when_a_child_fails(
 
 def hang_with_children(config: Path) -> None:
     with local_processes(TWO, config):
-        signal.pause()
+        while True:  # a pause ends with any signal that somebody handles
+            signal.pause()
 
 
 def test_child_ends_with_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
