@@ -183,6 +183,11 @@ def test_mistakes(arguments: list[str], message: str, refused: Callable[..., str
     assert re.search(message, refused(f"weights={trained}", *arguments))
 
 
+def test_pictures_have_no_architectures(refused: Callable[..., str]) -> None:
+    message = refused("images=x", "data=faces", "metrics=fd1k_embedded", "architectures=0.5")
+    assert "architectures=... are those of a generator, and images=... has none" in message
+
+
 def test_weights_that_are_not_there(refused: Callable[..., str], tmp_path: Path) -> None:
     assert "does not exist; give a weights file" in refused("weights=nowhere", "metrics=fd1k_embedded")
     (tmp_path / "started").mkdir()

@@ -62,6 +62,8 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError("metrics=... is needed: names of metric protocols, for example metrics=fd5k_embedded")
     if (config.weights is None) == (config.images is None):
         raise UserError("weights=... or images=... is needed, one of them: what is to be measured")
+    if config.images is not None and config.architectures != ["auto"]:
+        raise UserError("architectures=... are those of a generator, and images=... has none; leave one of them out")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     return _evaluate(config, arguments)
 
