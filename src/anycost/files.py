@@ -1,6 +1,8 @@
-"""Files appear whole or not at all: written to the side, flushed, then renamed."""
+"""Files appear whole or not at all: written to the side, flushed, then renamed; a folder has one owner at a time."""
 
 import errno
+import fcntl
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from anycost.errors import UserError
+
+log = logging.getLogger(__name__)
 
 _EXPLAINED = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -53,3 +57,22 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO]:
         except BaseException:
             Path(aside).unlink(missing_ok=True)
             raise
+
+
+def lock_folder(folder: Path, busy: str) -> IO[str]:
+    """Make `folder` and own it for as long as the file that is returned lives and is open.
+
+    Raises `UserError(busy)` where another process owns it. The lock goes with the process that took it, not with
+    processes that it started, which may outlive it by seconds. A file system without locks is warned about.
+    """
+    with explained_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        lock.close()
+        raise UserError(busy) from error
+    except OSError as error:
+        log.warning("%s cannot be locked (%s): see that one command works there", folder, error.strerror)
+    return lock

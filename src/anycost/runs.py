@@ -1,17 +1,12 @@
 """A run's folder: its record (`run.json`) and where its files lie."""
 
-import fcntl
 import json
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from anycost.errors import UserError
-from anycost.files import atomic_write, explained_errors
-
-log = logging.getLogger(__name__)
+from anycost.files import atomic_write, lock_folder
 
 
 @dataclass
@@ -69,22 +64,9 @@ class RunDir:
 
     @contextmanager
     def owned(self) -> Iterator[None]:
-        """Own the folder while the block runs; `UserError` where another process trains in it.
-
-        The lock goes with the process that took it, not with its loader workers, which may outlive it by seconds.
-        """
-        with explained_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / ".lock").open("w")
-        with lock:
-            try:
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError) as error:
-                raise UserError(
-                    f"another process is training in {self.path}; wait for it, or start a run of another name: run=NAME"
-                ) from error
-            except OSError as error:  # a file system without locks
-                log.warning("%s cannot be locked (%s): see that one command trains there", self.path, error.strerror)
+        """Own the folder while the block runs; `UserError` where another process trains in it."""
+        busy = f"another process is training in {self.path}; wait for it, or start a run of another name: run=NAME"
+        with lock_folder(self.path, busy):
             yield
 
     def remove_leftovers(self) -> None:

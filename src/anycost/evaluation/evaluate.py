@@ -4,7 +4,6 @@ Work that is not finished lies in `<output>/work/<digest>/`, one file per shard,
 to `<output>/records.jsonl`.
 """
 
-import fcntl
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from anycost.evaluation.processes import Team
 from anycost.evaluation.progress import Meter, estimates_line
 from anycost.evaluation.results import headline
 from anycost.evaluation.shards import Shard, WorkFolder
+from anycost.files import lock_folder
 from anycost.metrics.records import Measurement, read_measurements, write_measurements
 from anycost.metrics.states import State
 
@@ -62,16 +62,9 @@ def owned(output: Path) -> Iterator[None]:
     """Make the folder and own it while the block runs; `UserError` where it cannot be written or has an owner."""
     try:
         output.mkdir(parents=True, exist_ok=True)
-        lock = (output / ".lock").open("w")
     except OSError as error:
         raise UserError(f"output={output} cannot be written ({error.strerror}); choose another folder") from error
-    with lock:
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            raise UserError(f"another evaluation is at work in {output}; wait for it, or choose output=DIR") from error
-        except OSError as error:  # a file system without locks
-            log.warning("%s cannot be locked (%s): see that one command works there", output, error.strerror)
+    with lock_folder(output, f"another evaluation is at work in {output}; wait for it, or choose output=DIR"):
         yield
 
 

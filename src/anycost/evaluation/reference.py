@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from anycost.data.sources import PictureSource
 from anycost.errors import UserError
 from anycost.evaluation.passes import Column, Gathering, ImageSource, Pass
 from anycost.evaluation.rendering import Reals
-from anycost.evaluation.shards import SHARDS
+from anycost.evaluation.shards import BROKEN, SHARDS
 from anycost.files import atomic_write
 from anycost.metrics.measure import Measure
 from anycost.metrics.protocols import MetricProtocol
@@ -27,7 +26,6 @@ from anycost.metrics.states import State
 
 log = logging.getLogger(__name__)
 _REMEMBERED_BYTES = 2**26
-_BROKEN = (BadZipFile, OSError, ValueError, KeyError, EOFError)
 
 
 @dataclass
@@ -154,6 +152,6 @@ def _load(path: Path, measure: Measure) -> State | None:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files if name != "key"}
             return type(_no_none(measure)()).from_arrays(arrays)
-    except _BROKEN as error:
+    except BROKEN as error:
         log.warning("%s cannot be read (%s): the real images are measured again", path, error)
         return None

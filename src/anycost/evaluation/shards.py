@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 SHARDS = 8
 SAVE_EVERY_SEC = 30.0
 _SAVING_SHARE = 0.05  # of the time at most goes into saving: states of features can be gigabytes
-_BROKEN = (BadZipFile, OSError, ValueError, KeyError, EOFError)
+BROKEN = (BadZipFile, OSError, ValueError, KeyError, EOFError)
+"""What reading a file that a kill or a disk damaged may raise."""
 
 Arrays = dict[str, NDArray]
 
@@ -68,7 +69,7 @@ class ShardFile:
                 return int(stored["position"]), {name: stored[name] for name in names if name != "position"}
         except FileNotFoundError:
             return None, {}
-        except _BROKEN as error:
+        except BROKEN as error:
             log.warning("%s cannot be read (%s): this part is measured again", self.path, error)
             return None, {}
 

@@ -4,20 +4,16 @@ A search is deterministic, so it continues by running again from its beginning, 
 what would be computed again.
 """
 
-import fcntl
 import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from anycost.architecture import Architecture
 from anycost.errors import UserError
-from anycost.files import atomic_write, explained_errors
+from anycost.files import atomic_write, explained_errors, lock_folder
 from anycost.search.archive import Archive, Distances, Evaluation
-
-log = logging.getLogger(__name__)
 
 IDENTITY = "search.json"
 
@@ -48,7 +44,8 @@ class Recording:
 
     def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
         self.folder, self.file = folder, folder / "archive.jsonl"
-        self._lock = _locked(folder)
+        busy = f"another process searches in {folder}: wait for it, or choose another output="
+        self._lock = lock_folder(folder, busy)
         self._own(identity)
         self._lines = self._whole_lines()
         self._known = {one.architecture.key: one.distance for one in self._evaluations()}
@@ -104,17 +101,3 @@ class Recording:
             with explained_errors(self.file), self.file.open("r+b") as file:
                 file.truncate(len(whole))
         return whole.decode().splitlines()
-
-
-def _locked(folder: Path) -> IO[str]:
-    """Own the folder for as long as the file that is returned lives."""
-    with explained_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    try:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError) as error:
-        raise UserError(f"another process searches in {folder}: wait for it, or choose another output=") from error
-    except OSError as error:  # a file system without locks
-        log.warning("%s cannot be locked (%s): see that one command searches there", folder, error.strerror)
-    return lock
