@@ -32,7 +32,7 @@ def sample_columns(
     """`{label: uint8 [len(seeds), 3, r, r]}`: the same latents and fixed noises at every architecture."""
     columns = {}
     for label, architecture in architectures.items():
-        records = sample(generator, architecture, seeds, batch_size, noise="fixed", truncation=truncation)
+        records = sample(generator, architecture, seeds, batch_size, noise="const", truncation=truncation)
         columns[label] = torch.cat([to_uint8(record.images).cpu() for record in records])
     return columns
 

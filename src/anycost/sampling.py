@@ -35,22 +35,23 @@ def sample(
     architecture: Architecture | None,
     seeds: Sequence[int],
     batch_size: int,
-    noise: Literal["random", "fixed"] = "random",
+    noise: Literal["random", "const", "none"] = "random",
     truncation: float = 1.0,
     truncation_mean: Tensor | None = None,
 ) -> Iterator[SampleRecord]:
     """Yield the images of `seeds`, `batch_size` at a time, without gradients, on the generator's device.
 
-    `noise="random"` draws the noise maps by seed; `"fixed"` takes the generator's own, one for all.
-    `truncation` (psi) pulls every style towards `truncation_mean` `[latent_dim]`, default `mean_style()`.
+    `noise="random"` draws the noise maps by seed; `"const"` takes the generator's own, one for all;
+    `"none"` takes none.
+    `truncation` (psi) pulls every style towards `truncation_mean` `[latent_dim]`, default `truncation_center()`.
     """
     architecture = architecture or generator.space.full()
     if truncation != 1 and truncation_mean is None:
-        truncation_mean = generator.mean_style()
+        truncation_mean = generator.truncation_center()
     for start in range(0, len(seeds), batch_size):
         batch = tuple(seeds[start : start + batch_size])
         latents = seeded_latents(generator, batch)
-        maps = seeded_noise(generator, batch, architecture.resolution) if noise == "random" else "fixed"
+        maps = seeded_noise(generator, batch, architecture.resolution) if noise == "random" else noise
         with torch.no_grad():
             images = generator(
                 latents, architecture, truncation=truncation, truncation_mean=truncation_mean, noise=maps

@@ -25,7 +25,7 @@ def single(generator: Generator, text: str, noise: str, truncation: float) -> Te
 
 
 @pytest.mark.parametrize("target", [False, True])
-@pytest.mark.parametrize("noise", ["random", "fixed"])
+@pytest.mark.parametrize("noise", ["random", "const"])
 @pytest.mark.parametrize("texts", [
     ["0.5@8", "full", "0.5", "full@8"], ["full@8", "0.25@8"], ["0.5", "full@4", "full"], ["0.5@8"],
 ])
@@ -52,8 +52,8 @@ def test_batches_drawn_ahead_are_the_same(generator: Generator) -> None:
 
 
 def test_truncation(generator: Generator) -> None:
-    (columns,) = rendered(generator, ["0.5"], "fixed", truncation=0.5).batches([(2, 5)])
-    assert torch.equal(next(columns).images, single(generator, "0.5", "fixed", 0.5))
+    (columns,) = rendered(generator, ["0.5"], "const", truncation=0.5).batches([(2, 5)])
+    assert torch.equal(next(columns).images, single(generator, "0.5", "const", 0.5))
 
 
 def test_a_lower_output_costs_no_run_of_its_own(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,7 @@ def test_a_lower_output_costs_no_run_of_its_own(generator: Generator, monkeypatc
 
 def test_the_other_end_of_a_pair_is_a_little_further(generator: Generator) -> None:
     """With the same noise, so that nothing but the style moves."""
-    (columns,) = rendered(generator, ["0.5"], "fixed", pairs=True).batches([(2, 5)])
+    (columns,) = rendered(generator, ["0.5"], "const", pairs=True).batches([(2, 5)])
     batch = next(columns)
     assert batch.second is not None
     from anycost.randomness import normal

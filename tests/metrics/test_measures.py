@@ -223,7 +223,7 @@ def test_path_length_is_that_of_a_float64_reference(side: int, networks: Network
     first = pictures(count, 1, side) * 3
     second = first + 3e-2 * pictures(count, 3, side)
     measure = build(PROTOCOLS["ppl1k_wend_embedded"], networks)
-    assert measure.sampling == Sampling("fixed", 1.0, 0, pairs=True)
+    assert measure.sampling == Sampling("const", 1.0, 0, pairs=True)
     state = measure.empty()
     for start in range(0, count, 8):
         measure.add(state, Batch(first[start : start + 8], second=second[start : start + 8]), start)
@@ -244,7 +244,7 @@ def test_consistency_compares_at_the_architectures_resolution(networks: Networks
     measure = build(in_training("consistency", "embedded", "embedded", 10), networks)
     architectures = [space.full(), space.uniform(0.5), space.full(16)]
     full, half, low = (
-        next(sample(generator, a, measure.protocol.seeds, 10, noise="fixed")).images for a in architectures
+        next(sample(generator, a, measure.protocol.seeds, 10, noise="const")).images for a in architectures
     )
     target, values = Target(full), []
     for images in (full, half, low):
@@ -264,7 +264,7 @@ def test_consistency_compares_at_the_architectures_resolution(networks: Networks
 
 def test_attributes_agree_in_per_cent(networks: Networks) -> None:
     measure = build(PROTOCOLS["attribute_consistency_embedded"], networks)
-    assert measure.sampling == Sampling("fixed", 0.5, 0, pairs=False)
+    assert measure.sampling == Sampling("const", 0.5, 0, pairs=False)
     target = torch.tensor([[1.0, 1, 1], [1, 1, -1], [-1, 1, 1], [1, -1, 1]])[:, :, None, None].expand(-1, -1, 64, 64)
     images = torch.tensor([[1.0, 1, 1], [1, 1, -1], [-1, 1, -1], [-1, 1, 1]])[:, :, None, None].expand(-1, -1, 16, 16)
     state = measure.empty()

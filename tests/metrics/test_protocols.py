@@ -119,7 +119,7 @@ def test_a_line_of_before_there_were_evaluations_is_todays_protocol() -> None:
         "statistics": "float64",
     }  # fmt: skip
     consistency = {**frechet, "name": "consistency500_lpips", "kind": "consistency", "features": "lpips",
-                   "samples": 500, "quantisation": "none", "noise": "fixed"}  # fmt: skip
+                   "samples": 500, "quantisation": "none", "noise": "const"}  # fmt: skip
     assert MetricProtocol.from_json(frechet) == in_training("frechet", "embedded", "lpips", 2000)
     assert MetricProtocol.from_json(consistency) == in_training("consistency", "inception", "lpips", 2000)
 

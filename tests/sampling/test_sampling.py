@@ -22,7 +22,7 @@ def images(generator: Generator, seeds: list[int], batch_size: int, **options: o
     return torch.cat([record.images for record in sample(generator, None, seeds, batch_size, **options)])
 
 
-@pytest.mark.parametrize("options", [{}, {"noise": "fixed"}, {"truncation": 0.5}])
+@pytest.mark.parametrize("options", [{}, {"noise": "const"}, {"truncation": 0.5}])
 def test_a_seed_gives_the_same_image_in_any_batch(generator: Generator, options: dict) -> None:
     whole = images(generator, [0, 1, 2, 3, 4], 5, **options)
     assert whole.shape == (5, 3, 16, 16)
@@ -43,7 +43,7 @@ def test_latents_and_noise_are_shared_by_all_architectures(generator: Generator)
     with torch.no_grad():
         full = generator.pyramid(latents, noise=seeded_noise(generator, [7, 8], 16))
     torch.testing.assert_close(early.images, full[8])
-    fixed = next(sample(generator, space.full(8), [7, 8], 2, noise="fixed")).images
+    fixed = next(sample(generator, space.full(8), [7, 8], 2, noise="const")).images
     assert not torch.allclose(fixed, early.images)
 
 
@@ -56,7 +56,7 @@ def test_records_say_where_they_come_from(generator: Generator) -> None:
 
 
 def test_truncation_to_zero_shows_one_face(generator: Generator) -> None:
-    faces = images(generator, [0, 1, 2], 3, truncation=0.0, noise="fixed")
+    faces = images(generator, [0, 1, 2], 3, truncation=0.0, noise="const")
     torch.testing.assert_close(faces[0], faces[1])
 
 

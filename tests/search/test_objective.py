@@ -21,7 +21,7 @@ def reference(
     values = []
     for seed in range(FIRST_SEED, FIRST_SEED + latents):
         full, own = (
-            next(sample(generator, one, [seed], 1, noise="fixed", truncation=truncation)).images
+            next(sample(generator, one, [seed], 1, noise="const", truncation=truncation)).images
             for one in (generator.space.full(), architecture)
         )
         if own.shape[-1] < full.shape[-1]:

@@ -124,7 +124,7 @@ class PlainGenerator(nn.Module):
         return codes
 
     def noises(self, batch: int, noise: str | Sequence[Tensor]) -> Sequence[Tensor]:
-        """A map per styled convolution: its buffer ("fixed"), new ones per sample ("random"), or as given."""
+        """A map per styled convolution: its buffer ("const"), new ones per sample ("random"), or as given."""
         if not isinstance(noise, str):
             return noise
         buffers = [self.get_buffer(f"layers.{p}.noise") for p in range(len(self.layers))]
@@ -135,7 +135,7 @@ class PlainGenerator(nn.Module):
     def forward(self, latents: Tensor, channels: Sequence[int] | None = None, latents_in: str = "z",
                 mixing_cutoff: int | None = None, truncation: float = 1.0,
                 truncation_mean: Tensor | None = None,
-                noise: str | Sequence[Tensor] = "fixed") -> dict[int, Tensor]:
+                noise: str | Sequence[Tensor] = "const") -> dict[int, Tensor]:
         """Images {4: [B, 3, 4, 4], 8: ..., resolution: ...}, nominally in [-1, 1].
 
         `channels` keeps the first so many at each of the `num_styles` channel points; `truncation_mean` is

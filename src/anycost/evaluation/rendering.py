@@ -48,7 +48,7 @@ class Rendered:
         self._full = self.generator.space.full()
         self._hosts = _hosts([*([self._full] if self.with_target else []), *self.architectures.values()])
         self._highest = max(host.resolution for host in self._hosts.values())
-        self._mean = self.generator.mean_style() if self.sampling.truncation != 1 else None
+        self._mean = self.generator.truncation_center() if self.sampling.truncation != 1 else None
 
     def batches(self, ranges: Iterable[Range]) -> Iterator[Iterator[Batch]]:
         """Samples `first` to `stop` at every architecture, in their order."""
@@ -73,7 +73,7 @@ class Rendered:
         return _Drawn(
             seeded_latents(self.generator, seeds),
             other.to(self.generator.constant) if other is not None else None,
-            seeded_noise(self.generator, seeds, self._highest) if self.sampling.noise == "random" else "fixed",
+            seeded_noise(self.generator, seeds, self._highest) if self.sampling.noise == "random" else "const",
         )
 
     def _columns(self, drawn: "_Drawn") -> Iterator[Batch]:

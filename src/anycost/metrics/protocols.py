@@ -37,7 +37,7 @@ class MetricProtocol:
         reals: `none`, `all` (unflipped), a count that is needed, or `<=N`: all of them, N at most.
         resize: how images reach the network's size.
         quantisation: `uint8`, generated images are clamped and rounded as if saved; `none`, they are clamped.
-        noise: `random`, drawn by the seed of the image; `fixed`, the generator's own maps, the same for all images.
+        noise: `random`, drawn by the seed of the image; `const`, the generator's own maps, the same for all images.
         truncation: psi of the style, towards the mean of 10 000 styles.
         seed: the first of the `samples` seeds in a row.
         dtype: of the generator and of the network that judges; TF32 is off.
@@ -58,7 +58,7 @@ class MetricProtocol:
     reals: str
     resize: str
     quantisation: Literal["uint8", "none"]
-    noise: Literal["random", "fixed"]
+    noise: Literal["random", "const"]
     truncation: float = 1.0
     seed: int = 0
     dtype: str = "float32"
@@ -134,7 +134,7 @@ def in_training(
     if kind == "consistency":
         samples = min(samples, CONSISTENCY_SAMPLES)
         return MetricProtocol(
-            f"{kind}{samples}_{perceptual}", kind, perceptual, samples, "none", PERCEPTUAL_256, "none", "fixed",
+            f"{kind}{samples}_{perceptual}", kind, perceptual, samples, "none", PERCEPTUAL_256, "none", "const",
             target=full_image(filter),
         )  # fmt: skip
     raise UserError(f"metrics.names={kind} is not one of {', '.join(TRAINING_KINDS)}")

@@ -42,19 +42,19 @@ def _embedded(name: str, kind: str, samples: int, **more: int) -> MetricProtocol
 
 def _path_length(name: str, pairs: int, features: str = "lpips") -> MetricProtocol:
     return MetricProtocol(
-        name, "path_length", features, pairs, "none", BOX_256, "none", "fixed", epsilon=1e-4, percentiles=(1, 99)
+        name, "path_length", features, pairs, "none", BOX_256, "none", "const", epsilon=1e-4, percentiles=(1, 99)
     )
 
 
 def _consistency(name: str, features: str) -> MetricProtocol:
     return MetricProtocol(
-        name, "consistency", features, 2_000, "none", PERCEPTUAL_256, "none", "fixed", target=_FULL_IMAGE
+        name, "consistency", features, 2_000, "none", PERCEPTUAL_256, "none", "const", target=_FULL_IMAGE
     )
 
 
 def _attributes(name: str, features: str, samples: int, resize: str) -> MetricProtocol:
     return MetricProtocol(
-        name, "attributes", features, samples, "none", resize, "none", "fixed", truncation=0.5, target=_FULL_ANSWER
+        name, "attributes", features, samples, "none", resize, "none", "const", truncation=0.5, target=_FULL_ANSWER
     )
 
 

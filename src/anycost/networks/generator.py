@@ -47,6 +47,7 @@ class Generator(nn.Module):
     """
 
     kernel: Tensor
+    truncation_mean: Tensor | None
 
     def __init__(
         self,
@@ -69,6 +70,8 @@ class Generator(nn.Module):
         )
         self.to_rgb = nn.ModuleList(ToRGB(count, latent_dim) for count in channels[1::2])
         self.register_buffer("kernel", fir_kernel(), persistent=False)
+        # [latent_dim], set where the weights come with one; it is not trained and no checkpoint holds it.
+        self.register_buffer("truncation_mean", None, persistent=False)
         self.to(memory_format=torch.channels_last)
 
     @property
@@ -96,7 +99,7 @@ class Generator(nn.Module):
         mixing_cutoff: int | None = None,
         truncation: float = 1.0,
         truncation_mean: Tensor | None = None,
-        noise: Noise = "fixed",
+        noise: Noise = "const",
     ) -> Tensor:
         """The picture `[B, 3, r, r]` at the architecture's resolution, nominal range [-1, 1], not clamped.
 
@@ -106,7 +109,7 @@ class Generator(nn.Module):
             latents_in: `"z"` or `"w"`.
             mixing_cutoff: with two codes, layers before it use the first (1 .. num_styles - 1).
             truncation: psi; w becomes `mean + psi (w - mean)` with `truncation_mean [latent_dim]`.
-            noise: `"fixed"` buffers, `"random"` per sample, or one `[1 or B, 1, r, r]` per layer.
+            noise: `"const"` buffers, `"random"` per sample, `"none"`, or one `[1 or B, 1, r, r]` per layer.
         """
         architecture = architecture or self.space.full()
         w_plus = self.styles(latents, latents_in, mixing_cutoff, truncation, truncation_mean)
@@ -121,7 +124,7 @@ class Generator(nn.Module):
         mixing_cutoff: int | None = None,
         truncation: float = 1.0,
         truncation_mean: Tensor | None = None,
-        noise: Noise = "fixed",
+        noise: Noise = "const",
         resolutions: Sequence[int] | None = None,
     ) -> dict[int, Tensor]:
         """As `forward`, but the pictures of several resolutions: all from 4 px up, or the `resolutions` named."""
@@ -174,13 +177,17 @@ class Generator(nn.Module):
         z = torch.randn(num, self.latent_dim, generator=generator)
         return self.mapping(z.to(self.constant)).mean(0)
 
+    def truncation_center(self) -> Tensor:
+        """Where truncation pulls styles to: the `truncation_mean` of the weights where they have one, else measured."""
+        return self.mean_style() if self.truncation_mean is None else self.truncation_mean
+
     # ---- synthesis
 
     def synthesize(
         self,
         w_plus: Tensor,
         architecture: Architecture,
-        noise: Noise = "fixed",
+        noise: Noise = "const",
         resolutions: Sequence[int] | None = None,
     ) -> dict[int, Tensor]:
         """W+ `[B, num_styles, latent_dim]` -> {resolution: `[B, 3, r, r]`}, up to the architecture's resolution.
@@ -258,13 +265,16 @@ class Generator(nn.Module):
         return [tuple(layer.noise.shape[1:]) for layer in self.styled_layers if layer.noise.shape[-1] <= top]
 
     def _noises(self, noise: Noise, w_plus: Tensor, num_layers: int) -> Sequence[Tensor]:
-        if noise == "fixed":
+        if noise == "const":
             return [layer.noise for layer in self.styled_layers[:num_layers]]
         if noise == "random":
             shapes = self.noise_shapes()[:num_layers]
             return [torch.randn(len(w_plus), *shape, device=w_plus.device, dtype=w_plus.dtype) for shape in shapes]
+        if noise == "none":
+            shapes = self.noise_shapes()[:num_layers]
+            return [torch.zeros(1, *shape, device=w_plus.device, dtype=w_plus.dtype) for shape in shapes]
         if isinstance(noise, str):
-            raise UserError(f"noise={noise} is not one of fixed, random")
+            raise UserError(f"noise={noise} is not one of const, random, none")
         if len(noise) < num_layers:
             raise UserError(f"{len(noise)} noise maps were given; {num_layers} layers run")
         return noise
@@ -289,4 +299,5 @@ class Generator(nn.Module):
         for name, module in small.named_modules():
             if isinstance(module, StyledConv | ToRGB):
                 module.weight.mul_(cast(ModulatedConv, self.get_submodule(name)).scale / module.scale)
+        small.truncation_mean = self.truncation_mean
         return small

@@ -58,7 +58,7 @@ class Objective:
         self._styles: list[Tensor] = []
         self._targets: list[Tensor] = []
         with torch.no_grad():
-            mean = generator.mean_style() if truncation != 1 else None
+            mean = generator.truncation_center() if truncation != 1 else None
             for start in range(0, latents, batch_size):
                 seeds = range(first_seed + start, first_seed + min(start + batch_size, latents))
                 z = seeded_latents(generator, seeds)
@@ -87,7 +87,7 @@ class Objective:
             "perceptual": self.name,
             "latents": self.latents,
             "first_seed": self.first_seed,
-            "noise": "fixed",
+            "noise": "const",
             "truncation": self.truncation,
             "side": self.side,
             "resize": "bilinear, antialiased where reduced",
@@ -97,7 +97,7 @@ class Objective:
     def _picture(self, styles: Tensor, architecture: Architecture) -> Tensor:
         """`[B, 3, side, side]`."""
         resolution = architecture.resolution
-        images = self.generator.synthesize(styles, architecture, "fixed", (resolution,))[resolution]
+        images = self.generator.synthesize(styles, architecture, "const", (resolution,))[resolution]
         if not images.isfinite().all():  # looked for here: a distance clamps infinite pixels
             raise self._not_finite("pictures", architecture)
         if resolution == self.side:
