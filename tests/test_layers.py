@@ -12,8 +12,8 @@ PACKAGE = ROOT / "src" / "anycost"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FRAMEWORKS = {"pytorch_lightning", "lightning", "hydra", "omegaconf", "wandb"}
-PLAIN = {"architecture", "networks", "runtime", "losses", "pricing", "interchange", "randomness", "sampling", "generation",
-         "metrics", "search", "export"}
+PLAIN = {"architecture", "networks", "runtime", "losses", "pricing", "interchange", "randomness", "sampling",
+         "generation", "metrics", "search", "export"}
 HEAVY = {"torch", "torchvision", "pytorch_lightning", "wandb", "matplotlib"}
 LIGHT = {"__init__", "commands", "configuration", "errors", "files"}
 
