@@ -1,9 +1,11 @@
 """Marked tests run where their means are at hand; what was left out is said at the end of every run."""
 
 import importlib.util
+import random
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +66,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     described = [f"{count} {mark} ({MEANS[mark][1]})" if mark in MEANS else f"{count} {mark}"
                  for mark, count in sorted(left_out.items())]
     terminalreporter.write_line(f"left out: {', '.join(described) or 'no marked test'}")
+
+
+@pytest.fixture(scope="session")
+def mutate() -> Callable[[bytes, random.Random], bytes]:
+    """`mutate(data, rng)`: a file's content, damaged (`mutations.py`)."""
+    spec = importlib.util.spec_from_file_location("mutations", Path(__file__).with_name("mutations.py"))
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.mutate
