@@ -72,7 +72,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def mutate() -> Callable[[bytes, random.Random], bytes]:
     """`mutate(data, rng)`: a file's content, damaged (`mutations.py`)."""
     spec = importlib.util.spec_from_file_location("mutations", Path(__file__).with_name("mutations.py"))
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.mutate
