@@ -20,6 +20,10 @@ _EXPLAINED = {
     errno.EACCES: "there is no permission to write there",
     errno.EPERM: "there is no permission to write there",
     errno.EROFS: "the file system is read-only",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EEXIST: "a part of the path is a file, not a folder",
+    errno.EISDIR: "it is a folder",
+    errno.ENAMETOOLONG: "the name is too long",
 }
 
 
@@ -40,22 +44,37 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO]:
 
     A kill at any instant leaves the previous content of `path` whole.
     """
-    path = Path(path)
+    encoding = None if "b" in mode else "utf-8"
+    with _aside(Path(path)) as (descriptor, _), os.fdopen(descriptor, mode, encoding=encoding) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """As `atomic_write`, for other programs that write files by name: the name to write to."""
+    with _aside(Path(path)) as (descriptor, aside):
+        os.close(descriptor)
+        yield aside
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[tuple[int, Path]]:
+    """An open descriptor and the name of a file beside `path`, which replaces it when the block ends."""
     with explained_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         try:
-            encoding = None if "b" in mode else "utf-8"
-            with os.fdopen(descriptor, mode, encoding=encoding) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
+            yield descriptor, Path(name)
             umask = os.umask(0)
             os.umask(umask)
-            os.chmod(aside, 0o666 & ~umask)
-            os.replace(aside, path)
+            os.chmod(name, 0o666 & ~umask)
+            os.replace(name, path)
         except BaseException:
-            Path(aside).unlink(missing_ok=True)
+            Path(name).unlink(missing_ok=True)
             raise
 
 
