@@ -2,16 +2,9 @@
 
 from typing import Literal
 
-import torch
+from anycost.runtime.dtypes import has_fast_bf16
 
 Precision = Literal["32-true", "bf16-mixed", "64-true"]
-
-
-def has_fast_bf16(cuda: bool) -> bool:
-    """Whether bf16 is in hardware: without it, bf16 on a CPU is several times slower than fp32."""
-    if cuda:
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def resolve_precision(name: str, cuda: bool) -> Precision:
