@@ -1,8 +1,11 @@
-"""Sample grids as labelled PNG files: rows are latents, columns are architectures."""
+"""Grids of pictures as labelled PNG files: rows are latents, columns are architectures; or each under its caption."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -37,16 +40,60 @@ def sample_columns(
     return columns
 
 
-def draw_grid(columns: Mapping[str, Tensor]) -> Image.Image:
-    """A picture of `{label: uint8 [rows, 3, r, r]}`; the resolutions of columns may differ, tiles are of one size."""
+def draw_grid(columns: Mapping[str, Tensor], rows: Sequence[str] = ()) -> Image.Image:
+    """A picture of `{label: uint8 [N, 3, r, r]}`; the resolutions of columns may differ, tiles are of one size.
+
+    `rows` are the names of the N rows, written to the left of them.
+    """
     side = tile_side(max(images.shape[-1] for images in columns.values()))
     tiles = [[_tile(image, side) for image in images] for images in columns.values()]
-    picture = _paste(tiles, side, top=LABEL_HEIGHT)
+    margin = max((math.ceil(_font().getlength(name)) + 4 * _GAP for name in rows), default=0)
+    picture = _paste(tiles, side, top=LABEL_HEIGHT, left=margin)
     draw = ImageDraw.Draw(picture)
     for column, label in enumerate(columns):
-        _write_label(draw, label, left=column * (side + _GAP), width=side)
+        _write_label(draw, label, left=margin + column * (side + _GAP), width=side)
+    for row, name in enumerate(rows):
+        middle = LABEL_HEIGHT + row * (side + _GAP) + side / 2
+        draw.text((margin - 2 * _GAP, middle), name, fill=_INK, font=_font(), anchor="rm")
     picture.info[COLUMNS] = json.dumps(list(columns))
     return picture
+
+
+def draw_captioned(images: Tensor, captions: Sequence[str]) -> Image.Image:
+    """uint8 `[N, 3, r, r]` row by row in a grid about as wide as it is high, each picture under its caption."""
+    side, across = tile_side(images.shape[-1]), math.ceil(math.sqrt(len(images)))
+    step, height = side + _GAP, LABEL_HEIGHT + side + _GAP
+    size = across * step - _GAP, math.ceil(len(images) / across) * height - _GAP
+    picture = Image.new("RGB", size, _BACKGROUND)
+    draw = ImageDraw.Draw(picture)
+    for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        left, top = place % across * step, place // across * height
+        picture.paste(_tile(image, side), (left, top + LABEL_HEIGHT))
+        _write_label(draw, caption, left, side, top)
+    return picture
+
+
+def draw_labels(labels: Sequence[str], side: int) -> Image.Image:
+    """A strip of names, each in the middle of its `side` pixels: what stands above pictures side by side."""
+    strip = Image.new("RGB", (len(labels) * side, LABEL_HEIGHT), _BACKGROUND)
+    draw = ImageDraw.Draw(strip)
+    for place, label in enumerate(labels):
+        _write_label(draw, label, place * side, side)
+    return strip
+
+
+def reduced(images: Tensor) -> Tensor:
+    """uint8 `[N, 3, r, r]` no larger than a tile can be: what a grid needs to keep of them."""
+    largest = TILE_RANGE[1]
+    if images.shape[-1] <= largest:
+        return images
+    tiles = [np.asarray(_tile(image, largest)) for image in images]
+    return torch.from_numpy(np.stack(tiles)).permute(0, 3, 1, 2)
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """uint8 `[3, r, r]` as Pillow has it."""
+    return Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
 
 
 def draw_plain_grid(images: Tensor, rows: int) -> Image.Image:
@@ -79,24 +126,26 @@ def has_label_strip(size: tuple[int, int]) -> bool:
 
 
 def _tile(image: Tensor, side: int) -> Image.Image:
-    picture = Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
     resample = Image.Resampling.NEAREST if image.shape[-1] <= side else Image.Resampling.LANCZOS
-    return picture.resize((side, side), resample)
+    return to_picture(image).resize((side, side), resample)
 
 
-def _paste(columns: Sequence[Sequence[Image.Image]], side: int, top: int) -> Image.Image:
+def _paste(columns: Sequence[Sequence[Image.Image]], side: int, top: int, left: int = 0) -> Image.Image:
     rows, step = max(len(column) for column in columns), side + _GAP
-    picture = Image.new("RGB", (len(columns) * step - _GAP, top + rows * step - _GAP), _BACKGROUND)
+    picture = Image.new("RGB", (left + len(columns) * step - _GAP, top + rows * step - _GAP), _BACKGROUND)
     for x, column in enumerate(columns):
         for y, tile in enumerate(column):
-            picture.paste(tile, (x * step, top + y * step))
+            picture.paste(tile, (left + x * step, top + y * step))
     return picture
 
 
-def _write_label(draw: ImageDraw.ImageDraw, label: str, left: int, width: int) -> None:
-    """Centred above its column, in the largest size up to the usual one that fits."""
-    for size in range(_FONT_SIZE, 6, -1):
-        font = ImageFont.load_default(size)
-        if draw.textlength(label, font) <= width:
-            break
-    draw.text((left + width / 2, LABEL_HEIGHT / 2), label, fill=_INK, font=font, anchor="mm")
+def _write_label(draw: ImageDraw.ImageDraw, label: str, left: int, width: int, top: int = 0) -> None:
+    """Centred above its picture, in the largest size up to the usual one that fits."""
+    fonts = (_font(size) for size in range(_FONT_SIZE, 6, -1))
+    font = next((font for font in fonts if draw.textlength(label, font) <= width), _font(7))
+    draw.text((left + width / 2, top + LABEL_HEIGHT / 2), label, fill=_INK, font=font, anchor="mm")
+
+
+@cache
+def _font(size: int = _FONT_SIZE) -> ImageFont.FreeTypeFont:
+    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))

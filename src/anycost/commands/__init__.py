@@ -14,6 +14,7 @@ VERBS = {
     "search": "find the best sub-generator within a budget: anycost search weights=RUN budget=18G",
     "benchmark": "measure the speed of this machine: anycost benchmark training",
     "evaluate": "measure sub-generators or pictures: anycost evaluate weights=RUN metrics=fd5k_embedded",
+    "generate": "pictures, arrays and videos: anycost generate weights=RUN seeds=0-15 output=people.png",
     "report": "tables and figures of what runs have measured: anycost report logs/train/runs/NAME",
     "options": "print the options of the configuration: anycost options stage",
 }

@@ -1,0 +1,1 @@
+"""Pictures, arrays, matrices and videos of one generator at any of its architectures."""

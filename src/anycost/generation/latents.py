@@ -1,0 +1,96 @@
+"""Latents from files: NumPy arrays and the project's own files, read through a memory map and checked as a whole."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anycost.errors import UserError
+from anycost.generation.styles import NO_TRUNCATION, Styles, Truncation, code_styles
+from anycost.interchange.weights import read_weights
+from anycost.networks.generator import Generator
+
+_CHUNK = 1024  # codes checked at a time
+_BROKEN = (OSError, ValueError, EOFError, MemoryError, OverflowError, TypeError, SyntaxError)
+
+
+def read_latents(path: Path | str, generator: Generator, latents_in: str = "w") -> NDArray[np.floating]:
+    """Codes `[N, 1 or num_styles, latent_dim]` of a `.npy` or `.safetensors` file, in the file's float type.
+
+    Accepted are `(N, latent_dim)`, `(N, 1, latent_dim)`, `(N, num_styles, latent_dim)`, `(latent_dim,)` and, with
+    `latents_in="w"`, `(num_styles, latent_dim)` as the one projected face of the official code. float16 to float64.
+    Raises `UserError` for any other shape or type, for values that float32 does not hold, and for damaged files.
+    """
+    path = Path(path)
+    array = _open(path)
+    if array.dtype.kind != "f":
+        raise UserError(f"latents={path} holds {array.dtype}; floating-point numbers are needed, such as float32")
+    codes = _shaped(array, path, generator, latents_in)
+    _check_values(codes, path)
+    return codes
+
+
+def latent_styles(
+    generator: Generator, codes: NDArray[np.floating], latents_in: str, truncation: Truncation = NO_TRUNCATION
+) -> Styles:
+    """The people of codes `[N, 1 or num_styles, latent_dim]`; the i-th has noise seed i."""
+
+    def batch(start: int, stop: int) -> Tensor:
+        return code_styles(generator, to_tensor(codes[start:stop]), latents_in, truncation)
+
+    return Styles([f"latent{index:04d}" for index in range(len(codes))], range(len(codes)), batch)
+
+
+def to_tensor(codes: NDArray[np.floating]) -> Tensor:
+    """float32 in memory of its own, whatever type and byte order the file has."""
+    return torch.from_numpy(np.array(codes, dtype=np.float32, order="C"))
+
+
+def _open(path: Path) -> NDArray:
+    if not path.is_file():
+        raise UserError(f"latents={path} is no file; give FILE.npy, or FILE.safetensors of kind latents")
+    if path.suffix == ".safetensors":
+        return _open_own(path)
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except _BROKEN as error:
+        raise UserError(f"latents={path} is not a whole .npy file of numbers: {error}") from error
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"latents={path} is an archive of arrays; give a .npy file of one")
+    return array
+
+
+def _open_own(path: Path) -> NDArray:
+    tensors, header = read_weights(path)
+    if header.kind != "latents" or len(tensors) != 1:
+        raise UserError(
+            f"latents={path} is a file of kind {header.kind} with {len(tensors)} tensors; one of latents is needed"
+        )
+    (tensor,) = tensors.values()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def _shaped(array: NDArray, path: Path, generator: Generator, latents_in: str) -> NDArray:
+    """As `[N, 1 or num_styles, latent_dim]`."""
+    dim, layers = generator.latent_dim, generator.num_styles
+    codes = array[None] if array.ndim == 1 or (array.shape == (layers, dim) and latents_in == "w") else array
+    codes = codes[:, None] if codes.ndim == 2 else codes
+    if codes.ndim != 3 or codes.shape[1] not in (1, layers) or codes.shape[2] != dim:
+        raise UserError(
+            f"latents={path} has the shape {array.shape}; this generator takes (N, {dim}), (N, {layers}, {dim}), "
+            f"or ({layers}, {dim}) for one projected face"
+        )
+    if not len(codes):
+        raise UserError(f"latents={path} has the shape {array.shape}: it is empty")
+    return codes
+
+
+def _check_values(codes: NDArray, path: Path) -> None:
+    for start in range(0, len(codes), _CHUNK):
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(codes[start : start + _CHUNK].astype(np.float32)).all(axis=(1, 2))
+        if not finite.all():
+            first = start + int(finite.argmin())
+            raise UserError(f"latents={path} has values that are not finite in float32, first in latent {first}")
