@@ -1,9 +1,14 @@
-"""The project's own weights format: safetensors with a JSON header (space, what is inside, training card, licence)."""
+"""The project's own weights format: safetensors with a JSON header (space, what is inside, training card, licence).
 
+A file is read in three steps, each of which trusts nothing: the header is checked, then the names, shapes and types
+of the tensors against what the header promises, and only then is memory taken. docs/weights.md describes the format.
+"""
+
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,85 +17,176 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from anycost.architecture import ArchitectureSpace
 from anycost.errors import UserError
 from anycost.files import atomic_write
+from anycost.interchange.header import (
+    FORMAT,
+    GENERATORS,
+    NOT_STATED,
+    Header,
+    header_text,
+    ladder_entry,
+    parse_header,
+    shown,
+)
+from anycost.interchange.skeleton import (
+    DTYPES,
+    GENERATOR,
+    TRUNCATION_MEAN,
+    Shape,
+    check_tensors,
+    generator_skeleton,
+)
 from anycost.networks.generator import Generator
 
-FORMAT = 1
-_KEY = "anycost"
+__all__ = [
+    "FORMAT",
+    "Header",
+    "build_generator",
+    "generator_header",
+    "generator_tensors",
+    "read_header",
+    "read_weights",
+    "write_weights",
+]
+
+_KEY, _DIGEST = "anycost", "sha256"
+_LONGEST_HEADER = 2**24  # bytes of all names, shapes and metadata: some hundred times what a generator's file has
+_OTHER_DTYPES = ("I64", "I32", "I16", "I8", "U8", "BOOL")
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a weights file says of itself.
-
-    Args:
-        kind: `training` (EMA generator and discriminator of a finished stage) or `embedded` (the packaged network).
-        space: fields of the `ArchitectureSpace`, where there is a generator.
-        model: latent_dim and mapping_layers, where there is a generator.
-        card: how it was trained: stage, data, images, seed, version.
-    """
-
-    kind: str
-    space: dict[str, Any] = field(default_factory=dict)
-    model: dict[str, Any] = field(default_factory=dict)
-    card: dict[str, Any] = field(default_factory=dict)
-    licence: str = "not stated"
-    format: int = FORMAT
+# ---- files
 
 
-def write_weights(path: Path | str, tensors: dict[str, Tensor], header: Header) -> None:
-    """Write `tensors` and `header`, whole or not at all."""
+def write_weights(path: Path | str, tensors: Mapping[str, Tensor], header: Header) -> None:
+    """Write `tensors` and `header`, whole or not at all. The same content gives the same bytes."""
     dense = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = save(dense, metadata={_KEY: json.dumps(header.__dict__, sort_keys=True)})
+    metadata = {_KEY: header_text(header)}
+    if header.format >= 2:
+        metadata[_DIGEST] = _digest(metadata[_KEY], dense)
+    content = save(dense, metadata=metadata)
     with atomic_write(path) as file:
         file.write(content)
 
 
 def read_weights(path: Path | str) -> tuple[dict[str, Tensor], Header]:
-    """Tensors and header of a file written by `write_weights`; anything else is a `UserError` that says why."""
-    with _opened(path) as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
-        return tensors, _header(Path(path), file.metadata() or {})
+    """Tensors (in memory of their own) and header of a file written by `write_weights`.
+
+    Anything else is a `UserError` that says why, raised before memory is taken for tensors that do not fit.
+    """
+    path = Path(path)
+    with _opened(path) as (file, metadata):
+        header = parse_header(metadata[_KEY], str(path))
+        _check_inventory(header, _inventory(file), path)
+        # Copied: the file's own pages would change, or vanish, when somebody writes over it.
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no iterator)
+    if header.format >= 2 and metadata.get(_DIGEST) != _digest(metadata[_KEY], tensors):
+        raise UserError(f"{path} is damaged: its content does not fit the sha256 that it was written with")
+    return tensors, header
 
 
 def read_header(path: Path | str) -> Header:
-    """The header alone, without reading the tensors; the same errors as `read_weights`."""
-    with _opened(path) as file:
-        return _header(Path(path), file.metadata() or {})
+    """The header alone, without a look at the tensors; the same errors as `read_weights`."""
+    with _opened(Path(path)) as (_, metadata):
+        return parse_header(metadata[_KEY], str(path))
 
 
 @contextmanager
-def _opened(path: Path | str) -> Iterator[Any]:
-    path = Path(path)
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
+    """The file as safetensors opens it, and its metadata, among which there is a header of ours."""
     if not path.is_file():
         raise UserError(f"weights file {path} does not exist")
     try:
+        _check_length(path)
         with safe_open(path, framework="pt") as file:
-            yield file
+            metadata = file.metadata() or {}
+            if _KEY not in metadata:
+                raise UserError(
+                    f"{path} is a safetensors file of another program: it has no {_KEY!r} header; "
+                    "anycost convert reads some of those"
+                )
+            yield file, metadata
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is not a whole safetensors file: {error}") from error
+        raise UserError(f"{path} is not a whole safetensors file: {shown(str(error), 200)}") from error
 
 
-def _header(path: Path, metadata: dict[str, str]) -> Header:
-    if _KEY not in metadata:
-        raise UserError(f"{path} is a safetensors file of another program: it has no {_KEY!r} header")
-    entries = json.loads(metadata[_KEY])
-    if entries.get("format") != FORMAT:
-        raise UserError(f"{path} has format {entries.get('format')}; this version of anycost reads format {FORMAT}")
-    return Header(**entries)
+def _check_length(path: Path) -> None:
+    """Refuse before anything is parsed what cannot be a weights file."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        begins = file.read(1)
+    if begins != b"{":
+        raise UserError(
+            f"{path} is not a whole safetensors file; files of other programs are read by "
+            f"anycost convert source={path.name}"
+        )
+    if length > min(_LONGEST_HEADER, path.stat().st_size - 8):
+        raise UserError(f"{path} is not a whole safetensors file: its header claims {length} bytes")
 
 
-def build_generator(tensors: dict[str, Tensor], header: Header) -> Generator:
-    """The generator of a weights file, in evaluation mode, in float32."""
-    if not header.space:
-        raise UserError(f"this weights file holds no generator (kind={header.kind})")
-    entries: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in header.space.items()
+def _inventory(file: Any) -> dict[str, tuple[Shape, str]]:
+    """Shape and type of each tensor, by what the file says."""
+    slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+    return {name: (tuple(one.get_shape()), one.get_dtype()) for name, one in slices.items()}
+
+
+def _check_inventory(header: Header, found: Mapping[str, tuple[Shape, str]], path: Path) -> None:
+    if header.kind in GENERATORS:
+        check_tensors(header, found, str(path))
+        return
+    for name, (_, kind) in found.items():
+        if kind not in DTYPES and kind not in _OTHER_DTYPES:
+            raise UserError(f"{path}: {shown(name)} is of type {shown(kind)}, which no weights file has")
+
+
+def _digest(header: str, tensors: Mapping[str, Tensor]) -> str:
+    """sha256 of the header and of each tensor's name, type, shape and bytes, in the order of the names."""
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+# ---- generators
+
+
+def generator_header(
+    generator: Generator,
+    kind: str = "generator",
+    card: Mapping[str, Any] | None = None,
+    licence: str = NOT_STATED,
+) -> Header:
+    """What every writer of a generator says of it; the card gets the generator's `ladder`."""
+    model = {"latent_dim": generator.latent_dim, "mapping_layers": len(generator.mapping.layers)}
+    card = {**(card or {}), "ladder": ladder_entry(generator.space)}
+    return Header(kind, asdict(generator.space), model, card, licence)
+
+
+def generator_tensors(generator: Generator) -> dict[str, Tensor]:
+    """The tensors of a generator by their names in the file, its truncation mean included where it has one."""
+    tensors = {f"{GENERATOR}{name}": tensor for name, tensor in generator.state_dict().items()}
+    if generator.truncation_mean is not None:
+        tensors[TRUNCATION_MEAN] = generator.truncation_mean
+    return tensors
+
+
+def build_generator(tensors: Mapping[str, Tensor], header: Header) -> Generator:
+    """The generator of a weights file, in evaluation mode, in float32, with parameters of its own.
+
+    Raises `UserError` where `header` describes no generator or `tensors` are not those of the one it describes.
+    """
+    types = {dtype: name for name, dtype in DTYPES.items()}
+    found = {name: (tuple(x.shape), types.get(x.dtype, str(x.dtype))) for name, x in tensors.items()}
+    check_tensors(header, found, "this set of weights")
+    generator = generator_skeleton(header)
+    state = {
+        # The layout is the constructor's, channels-last for convolutions: formats keep none.
+        name: torch.empty_strided(shape.shape, shape.stride()).copy_(tensors[f"{GENERATOR}{name}"])
+        for name, shape in generator.state_dict().items()
     }
-    with torch.random.fork_rng(devices=[]):
-        generator = Generator(ArchitectureSpace(**entries), **header.model)
-    prefix = "generator."
-    generator.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    generator.load_state_dict(state, assign=True)
+    if TRUNCATION_MEAN in tensors:
+        generator.truncation_mean = tensors[TRUNCATION_MEAN].float().clone()
     return generator.eval().requires_grad_(False)

@@ -6,7 +6,6 @@ processes and steps one network. Stages differ by the `Planner`, `Consistency` a
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from anycost.architecture import Architecture, ArchitectureSpace
 from anycost.configuration.schema import ConsistencyConfig, TrainConfig
 from anycost.data.batches import Batch
 from anycost.data.datamodule import ImageDataModule
-from anycost.interchange.weights import Header
+from anycost.interchange.weights import Header, generator_header, generator_tensors
 from anycost.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from anycost.networks.carry_over import carry_over
 from anycost.networks.discriminator import Discriminator
@@ -101,10 +100,11 @@ class AdversarialStage(Stage):
 
     def results(self) -> tuple[dict[str, Tensor], Header]:
         """The generator that is evaluated and the raw discriminator, for the next stage and for use."""
-        tensors = {f"generator.{name}": x for name, x in self.evaluation_generator().state_dict().items()}
+        generator = self.evaluation_generator()
+        tensors = generator_tensors(generator)
         tensors |= {f"discriminator.{name}": x for name, x in self.discriminator.state_dict().items()}
-        model = {"latent_dim": self.config.model.latent_dim, "mapping_layers": self.config.model.mapping_layers}
-        return tensors, Header("training", asdict(self.space), model, self.card())
+        card = {**self.card(), "weights": "ema" if generator is self.ema else "raw"}
+        return tensors, generator_header(generator, "training", card)
 
     # ---- Lightning
 
