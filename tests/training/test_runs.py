@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from anycost.interchange.weights import read_weights, write_weights
+from anycost.interchange.weights import (
+    build_generator,
+    generator_header,
+    generator_tensors,
+    read_header,
+    read_weights,
+    write_weights,
+)
 from anycost.runs import RunDir
 
 Train = Callable[..., RunDir]
@@ -182,22 +189,38 @@ def test_weights_are_those_of_the_file(command: Command, trained: RunDir) -> Non
     torch.testing.assert_close({name: after[name] for name in shared}, shared, rtol=0, atol=1e-6)
 
 
+def test_the_file_says_what_was_trained(trained: RunDir) -> None:
+    header = read_header(trained.weights)
+    assert (header.kind, header.format) == ("training", 2)
+    known = {name: header.card[name] for name in ("stage", "images", "weights", "ladder")}
+    ladder = {"4": [8, 8], "8": [8, 8], "16": [8, 8]}
+    assert known == {"stage": "multires", "images": 8, "weights": "ema", "ladder": ladder}
+
+
 def test_weights_without_a_discriminator(command: Command, trained: RunDir) -> None:
-    tensors, header = read_weights(trained.weights)
-    generator = {name: x for name, x in tensors.items() if name.startswith("generator.")}
-    write_weights("generator.safetensors", generator, header)
+    generator = build_generator(*read_weights(trained.weights))
+    generator.truncation_mean = torch.zeros(generator.latent_dim)
+    write_weights("generator.safetensors", generator_tensors(generator), generator_header(generator))
     assert "discriminator: none in the file, stays fresh" in command("ada_ch", "init_from=generator.safetensors")
 
 
 @pytest.mark.parametrize(("name", "message"), [
     ("nowhere", "init_from=nowhere does not exist"),
-    ("logs", "init_from=logs has no weights.safetensors: that run is not finished, or the folder is no run"),
+    ("logs", "init_from=logs is no run folder: it has no weights.safetensors and no config.yaml"),
     ("text.safetensors", "is not a whole safetensors file"),
 ])
 def test_weights_that_are_none(command: Command, refused: Refused, name: str, message: str) -> None:
     Path("logs").mkdir()
     Path("text.safetensors").write_text("hello")
     assert message in refused("ada_ch", f"init_from={name}")
+
+
+@pytest.mark.parametrize(("difference", "message"), [
+    ("model.mapping_layers=1", "a generator of mapping_layers=2; here it is model.mapping_layers=1: make them equal"),
+    ("model.latent_dim=8", "a generator of latent_dim=16; here it is model.latent_dim=8"),
+])
+def test_weights_of_another_form(trained: RunDir, refused: Refused, difference: str, message: str) -> None:
+    assert message in refused("ada_ch", f"init_from={trained.path}", difference)
 
 
 def test_weights_of_another_shape(trained: RunDir, refused: Refused) -> None:
@@ -209,6 +232,4 @@ def test_weights_of_another_shape(trained: RunDir, refused: Refused) -> None:
 def test_embedded_weights_are_no_start(refused: Refused, command: Command, trained: RunDir) -> None:
     tensors, header = read_weights(trained.weights)
     write_weights("embedded.safetensors", tensors, type(header)("embedded"))
-    assert "holds embedded weights, not those of a generator in training" in refused(
-        "ada_ch", "init_from=embedded.safetensors"
-    )
+    assert "holds embedded weights, not those of a generator" in refused("ada_ch", "init_from=embedded.safetensors")

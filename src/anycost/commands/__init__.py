@@ -15,6 +15,10 @@ VERBS = {
     "benchmark": "measure the speed of this machine: anycost benchmark training",
     "evaluate": "measure sub-generators or pictures: anycost evaluate weights=RUN metrics=fd5k_embedded",
     "generate": "pictures, arrays and videos: anycost generate weights=RUN seeds=0-15 output=people.png",
+    "export": "a sub-generator for other programs: anycost export weights=RUN architecture=0.5@32 output=g.onnx",
+    "info": "what a weights file holds, and what its architectures cost: anycost info weights=RUN",
+    "push": "put weights on a Hugging Face hub: anycost push weights=RUN repo=OWNER/NAME",
+    "pull": "get weights from there: anycost pull name=OWNER/NAME",
     "report": "tables and figures of what runs have measured: anycost report logs/train/runs/NAME",
     "options": "print the options of the configuration: anycost options stage",
 }

@@ -1,34 +1,53 @@
-"""Weights by the names that users give: a file, a run folder, or a pipeline's folder."""
+"""Weights by the names that users give: a file, a run folder, a pipeline's folder, or a repository of the hub."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from anycost.errors import UserError
-from anycost.interchange.weights import Header, build_generator, read_weights
+from anycost.interchange.header import GENERATORS, Header
+from anycost.interchange.hub import hub_name, pull
+from anycost.interchange.weights import build_generator, read_weights
 from anycost.networks.generator import Generator
 
 WEIGHTS = "weights.safetensors"
 _PIPELINE = ("ada_ch", "multires", "stylegan2")
 
 
-def find_weights(path: Path | str) -> Path:
-    """The weights file that `path` means: itself, that of a run folder, or of a pipeline's last finished stage.
+def find_weights(name: Path | str, option: str = "weights") -> Path:
+    """The weights file that `name` means: itself, that of a run folder, of a pipeline's last finished stage, or pulled.
 
-    Raises `UserError` where there is none.
+    A path that exists wins over a name on the hub, and so does one whose first folder exists: what was meant is then a
+    path. Raises `UserError`, which names `option`, where there are no weights.
     """
-    path = Path(path).expanduser()
+    path = Path(name).expanduser()
     if path.is_file():
         return path
     if not path.exists():
-        raise UserError(f"weights={path} does not exist; give a weights file or the folder of a finished run")
+        return _pulled(str(name), path, option)
     for folder in (path, *(path / stage for stage in _PIPELINE)):
         if (folder / WEIGHTS).is_file():
             return folder / WEIGHTS
-    if not any((path / name).exists() for name in ("config.yaml", *_PIPELINE)):
-        raise UserError(f"weights={path} is no run folder: it has no {WEIGHTS} and no config.yaml; name a run")
-    raise UserError(f"weights={path} is a folder without {WEIGHTS}: its run has not finished a stage yet")
+    if not any((path / entry).exists() for entry in ("config.yaml", *_PIPELINE)):
+        raise UserError(f"{option}={path} is no run folder: it has no {WEIGHTS} and no config.yaml; name a run")
+    raise UserError(f"{option}={path} is a folder without {WEIGHTS}: its run has not finished a stage yet")
+
+
+def _pulled(name: str, path: Path, option: str) -> Path:
+    wanted = hub_name(name)
+    if wanted is None or (not wanted.explicit and Path(path.parts[0]).exists()):
+        raise UserError(
+            f"{option}={path} does not exist; give a weights file, the folder of a finished run, or a repository of "
+            "the hub: hf://OWNER/NAME"
+        )
+    try:
+        return pull(wanted)
+    except UserError as error:
+        here = "" if wanted.explicit else " is no file or folder here, and as a repository of the hub"
+        raise UserError(f"{option}={name}{here}: {error}") from error
 
 
 def weights_identity(path: Path) -> str:
@@ -40,15 +59,25 @@ def weights_identity(path: Path) -> str:
     return digest.hexdigest()
 
 
-def open_generator(path: Path | str) -> tuple[Generator, Header]:
+def open_generator(name: Path | str) -> tuple[Generator, Header]:
     """The generator that `find_weights` finds, in evaluation mode, with what its file says of itself.
 
     Raises `UserError` for weights that are not numbers: nothing made with them would be.
     """
-    file = find_weights(path)
+    file = find_weights(name)
     tensors, header = read_weights(file)
-    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if header.kind not in GENERATORS:
+        raise UserError(f"weights={file} holds no generator: it is of kind {header.kind}")
+    broken = not_finite(tensors)
     if broken:
         more = f" and {len(broken) - 1} others" if len(broken) > 1 else ""
         raise UserError(f"weights={file}: {broken[0]}{more} hold values that are not finite; its training went wrong")
     return build_generator(tensors, header), header
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Names of the tensors that hold infinities or what is no number."""
+    return [
+        name for name, tensor in tensors.items()
+        if tensor.is_floating_point() and tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all()
+    ]  # fmt: skip

@@ -6,6 +6,7 @@ of the tensors against what the header promises, and only then is memory taken. 
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -50,7 +51,8 @@ __all__ = [
     "write_weights",
 ]
 
-_KEY, _DIGEST = "anycost", "sha256"
+_KEY = "anycost"
+_SEALED = re.compile(r'(\{.*), "sha256": "([0-9a-f]{64})"\}', re.DOTALL)
 _LONGEST_HEADER = 2**24  # bytes of all names, shapes and metadata: some hundred times what a generator's file has
 _OTHER_DTYPES = ("I64", "I32", "I16", "I8", "U8", "BOOL")
 
@@ -61,10 +63,10 @@ _OTHER_DTYPES = ("I64", "I32", "I16", "I8", "U8", "BOOL")
 def write_weights(path: Path | str, tensors: Mapping[str, Tensor], header: Header) -> None:
     """Write `tensors` and `header`, whole or not at all. The same content gives the same bytes."""
     dense = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {_KEY: header_text(header)}
+    text = header_text(header)
     if header.format >= 2:
-        metadata[_DIGEST] = _digest(metadata[_KEY], dense)
-    content = save(dense, metadata=metadata)
+        text = f'{text[:-1]}, "sha256": "{_digest(text, dense)}"}}'
+    content = save(dense, metadata={_KEY: text})
     with atomic_write(path) as file:
         file.write(content)
 
@@ -75,25 +77,25 @@ def read_weights(path: Path | str) -> tuple[dict[str, Tensor], Header]:
     Anything else is a `UserError` that says why, raised before memory is taken for tensors that do not fit.
     """
     path = Path(path)
-    with _opened(path) as (file, metadata):
-        header = parse_header(metadata[_KEY], str(path))
+    with _opened(path) as (file, text, digest):
+        header = parse_header(text, str(path))
         _check_inventory(header, _inventory(file), path)
         # Copied: the file's own pages would change, or vanish, when somebody writes over it.
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no iterator)
-    if header.format >= 2 and metadata.get(_DIGEST) != _digest(metadata[_KEY], tensors):
+    if header.format >= 2 and digest != _digest(text, tensors):
         raise UserError(f"{path} is damaged: its content does not fit the sha256 that it was written with")
     return tensors, header
 
 
 def read_header(path: Path | str) -> Header:
     """The header alone, without a look at the tensors; the same errors as `read_weights`."""
-    with _opened(Path(path)) as (_, metadata):
-        return parse_header(metadata[_KEY], str(path))
+    with _opened(Path(path)) as (_, text, _):
+        return parse_header(text, str(path))
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
-    """The file as safetensors opens it, and its metadata, among which there is a header of ours."""
+def _opened(path: Path) -> Iterator[tuple[Any, str, str | None]]:
+    """The file as safetensors opens it, its header of ours as JSON, and the sha256 that the header ends with."""
     if not path.is_file():
         raise UserError(f"weights file {path} does not exist")
     try:
@@ -105,7 +107,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
                     f"{path} is a safetensors file of another program: it has no {_KEY!r} header; "
                     "anycost convert reads some of those"
                 )
-            yield file, metadata
+            sealed = _SEALED.fullmatch(metadata[_KEY])
+            yield file, *((sealed[1] + "}", sealed[2]) if sealed else (metadata[_KEY], None))
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is not a whole safetensors file: {shown(str(error), 200)}") from error
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from torch import Tensor
 
 from anycost.configuration.convert import load_config
-from anycost.configuration.schema import TrainConfig
+from anycost.configuration.schema import ModelConfig, TrainConfig
 from anycost.errors import UserError
+from anycost.interchange.header import GENERATORS, Header, generator_form
+from anycost.interchange.locating import find_weights
 from anycost.interchange.weights import read_weights
 from anycost.runs import RunDir
 
@@ -16,27 +18,33 @@ log = logging.getLogger(__name__)
 
 
 def initial_weights(config: TrainConfig) -> tuple[dict[str, Tensor], Path] | None:
-    """The tensors that `init_from` names and their file, or None for a start from scratch."""
+    """The tensors that `init_from` names and their file, or None for a start from scratch.
+
+    `UserError` where the file holds no generator, or one of another form than the model that is to be trained.
+    """
     preceding = PRECEDING.get(config.stage.name)
     if config.init_from == "none" or (config.init_from == "auto" and preceding is None):
         return None
-    file = _last_finished(config, preceding) if config.init_from == "auto" else _named(Path(config.init_from))
+    if config.init_from == "auto":
+        file = _last_finished(config, preceding)
+    else:
+        file = find_weights(config.init_from, "init_from")
     tensors, header = read_weights(file)
-    if header.kind != "training":
-        raise UserError(f"init_from={file} holds {header.kind} weights, not those of a generator in training")
+    if header.kind not in GENERATORS:
+        raise UserError(f"init_from={file} holds {header.kind} weights, not those of a generator")
+    _check_form(file, header, config.model)
     return tensors, file
 
 
-def _named(path: Path) -> Path:
-    path = path.expanduser()
-    if path.is_file():
-        return path
-    weights = RunDir(path).weights
-    if weights.is_file():
-        return weights
-    if path.is_dir():
-        raise UserError(f"init_from={path} has no {weights.name}: that run is not finished, or the folder is no run")
-    raise UserError(f"init_from={path} does not exist")
+def _check_form(file: Path, header: Header, model: ModelConfig) -> None:
+    """What the shapes of tensors do not tell, or tell in a roundabout way: a file may have more mapping layers."""
+    space, latent_dim, mapping_layers = generator_form(header)
+    form = {"resolution": space.resolution, "latent_dim": latent_dim, "mapping_layers": mapping_layers}
+    wrong = [name for name, value in form.items() if getattr(model, name) != value]
+    if wrong:
+        there = ", ".join(f"{name}={form[name]}" for name in wrong)
+        here = ", ".join(f"model.{name}={getattr(model, name)}" for name in wrong)
+        raise UserError(f"init_from={file} holds a generator of {there}; here it is {here}: make them equal")
 
 
 def _last_finished(config: TrainConfig, preceding: str | None) -> Path:
