@@ -16,6 +16,7 @@ VERBS = {
     "evaluate": "measure sub-generators or pictures: anycost evaluate weights=RUN metrics=fd5k_embedded",
     "generate": "pictures, arrays and videos: anycost generate weights=RUN seeds=0-15 output=people.png",
     "export": "a sub-generator for other programs: anycost export weights=RUN architecture=0.5@32 output=g.onnx",
+    "convert": "others' checkpoints as weights of ours: anycost convert source=network.pkl output=g.safetensors",
     "info": "what a weights file holds, and what its architectures cost: anycost info weights=RUN",
     "push": "put weights on a Hugging Face hub: anycost push weights=RUN repo=OWNER/NAME",
     "pull": "get weights from there: anycost pull name=OWNER/NAME",

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from anycost.architecture import ArchitectureSpace, ladder
+from anycost.architecture import ArchitectureSpace
 from anycost.errors import UserError
 from anycost.networks.ops import SQRT2, EqualConv, EqualLinear, compute_dtype, fir, fir_kernel
 
@@ -105,7 +105,7 @@ class Discriminator(nn.Module):
     """Logits of images at the highest `num_resolutions` resolutions of the space.
 
     Args:
-        space: gives the ladder (never sliced) and the length of the architecture code.
+        space: gives the full channels (never sliced) and the length of the architecture code.
         num_resolutions: 1 is the plain StyleGAN2 discriminator.
         conditioned: the blocks at 16 and 8 px are told the architecture.
         checkpointing: recompute blocks in the backward pass.
@@ -121,13 +121,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.checkpointing, self.conditioned = checkpointing, conditioned
         self.code_length = len(space.ratios) * space.num_points if conditioned else 0
-        channels = dict(
-            zip(
-                [4 << j for j in range(space.num_points // 2)],
-                ladder(space.resolution, space.multiplier, space.channel_cap)[::2],
-                strict=True,
-            )
-        )
+        channels = {4 << level: count for level, count in enumerate(space.full_channels[1::2])}
         self.resolutions = sorted(channels)[-num_resolutions:]
         if self.resolutions[0] < 8:
             raise UserError(
