@@ -1,7 +1,7 @@
 """The generator as its papers state it: weights modulated per sample, one grouped convolution over the batch.
 
 The slow, obvious definition (StyleGAN2 with skip outputs, sub-channels of Anycost GAN): the reference of the
-tests, and what `anycost benchmark training` compares with. Every resolution is always rendered.
+tests, and what `anycost benchmark training` and `inference` compare with.
 """
 
 import math
@@ -135,8 +135,8 @@ class PlainGenerator(nn.Module):
     def forward(self, latents: Tensor, channels: Sequence[int] | None = None, latents_in: str = "z",
                 mixing_cutoff: int | None = None, truncation: float = 1.0,
                 truncation_mean: Tensor | None = None,
-                noise: str | Sequence[Tensor] = "const") -> dict[int, Tensor]:
-        """Images {4: [B, 3, 4, 4], 8: ..., resolution: ...}, nominally in [-1, 1].
+                noise: str | Sequence[Tensor] = "const", resolution: int | None = None) -> dict[int, Tensor]:
+        """Images {4: [B, 3, 4, 4], 8: ..., resolution: ...}, nominally in [-1, 1], up to `resolution` (default: all).
 
         `channels` keeps the first so many at each of the `num_styles` channel points; `truncation_mean` is
         [latent_dim].
@@ -151,10 +151,12 @@ class PlainGenerator(nn.Module):
         x = self.layers[0](x, styles[:, 0], kept[1], noises[0])
         image = self.to_rgb[0](x, styles[:, 1])
         images = {4: image}
-        for j, resolution in enumerate(self.resolutions[1:], start=1):
+        for j, side in enumerate(self.resolutions[1:], start=1):
+            if resolution is not None and side > resolution:
+                break
             up, plain = 2 * j - 1, 2 * j
             x = self.layers[up](x, styles[:, up], kept[up + 1], noises[up])
             x = self.layers[plain](x, styles[:, plain], kept[plain + 1], noises[plain])
             image = self.to_rgb[j](x, styles[:, 2 * j + 1]) + upsample(image)
-            images[resolution] = image
+            images[side] = image
         return images

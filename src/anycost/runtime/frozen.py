@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from anycost.architecture import Architecture, num_points
 from anycost.errors import UserError
 from anycost.networks.generator import Generator, Noise
-from anycost.networks.ops import SQRT2, StyledConv, ToRGB, fir_kernel, upsample_rgb
 from anycost.runtime.dtypes import resolve_dtype
-
-F = nn.functional
+from anycost.runtime.scratch import ScratchPool
+from anycost.runtime.shared import SharedWeights
+from anycost.runtime.streaming import BORDER, StreamedLevel, bordered
 
 
 class Cancelled(Exception):
@@ -33,42 +33,37 @@ def freeze(
         device: where it runs; default: where the generator lies.
         compile: use `torch.compile`: slow at first, needs a C++ compiler on the CPU.
     """
-    return FrozenGenerator(generator, architecture, dtype, device)
+    device = torch.device(device or generator.constant.device)
+    architecture = architecture or generator.space.full()
+    weights = SharedWeights(generator, resolve_dtype(dtype, device), device, architecture)
+    return FrozenGenerator(weights, architecture, ScratchPool())
 
 
 class FrozenGenerator(nn.Module):
-    """w in, image out. Use `freeze`; `PortableGenerator` is the form that exporters trace."""
+    """w in, image out, with its weights in buffers. `freeze` makes it; any number of threads may call it at once.
+
+    It is for running in PyTorch; `PortableGenerator` is the form that exporters trace.
+    """
 
     constant: Tensor
 
-    def __init__(
-        self,
-        generator: Generator,
-        architecture: Architecture | None = None,
-        dtype: torch.dtype | str = "auto",
-        device: torch.device | str | None = None,
-    ) -> None:
+    def __init__(self, weights: SharedWeights, architecture: Architecture, pool: ScratchPool) -> None:
         super().__init__()
-        self.architecture = architecture or generator.space.full()
-        device = torch.device(device or generator.constant.device)
-        self.dtype = resolve_dtype(dtype, device)
-        self.latent_dim = generator.latent_dim
-        self.num_styles = num_points(self.architecture.resolution)
-        channels = self.architecture.channels
-        layers = generator.styled_layers[: self.num_styles - 1]
-        rgbs = generator.rgb_layers[: self.num_styles // 2]
-        self.register_buffer("constant", generator.constant.detach()[:, : channels[0]].to(device, copy=True))
-        self.layers = nn.ModuleList(
-            FrozenConv(layer, channels[p], channels[p + 1], self.dtype) for p, layer in enumerate(layers)
-        )
-        self.to_rgb = nn.ModuleList(
-            FrozenRGB(rgb, channels[2 * level + 1], self.dtype) for level, rgb in enumerate(rgbs)
-        )
-        self.to(device).eval()
+        self.architecture, self.dtype, self.latent_dim = architecture, weights.dtype, weights.latent_dim
+        self.num_styles = num_points(architecture.resolution)
+        self._pool = pool
+        self.register_buffer("constant", weights.constant(architecture.channels[0]))
+        # Level j, of resolution 4 << j, works on the whole batch; from some level on, on one picture at a time.
+        levels = range(self.num_styles // 2)
+        streamed = [level for level in levels if weights.is_streamed(level)]
+        batched = levels[: len(levels) - len(streamed)]
+        self.batched = nn.ModuleList(weights.batched_level(level, architecture.channels) for level in batched)
+        self.streamed = nn.ModuleList(weights.streamed_level(level, architecture.channels) for level in streamed)
+        self.noises = [weights.noise(point) for point in range(self.num_styles - 1)]
+        self.eval()
 
-    @torch.no_grad()
     def forward(self, w: Tensor, noise: Noise = "const", cancelled: Callable[[], bool] | None = None) -> Tensor:
-        """The image `[B, 3, r, r]`, float32, nominal range [-1, 1], not clamped.
+        """The image `[B, 3, r, r]`, float32, nominal range [-1, 1], not clamped; no gradients.
 
         Args:
             w: `[B, latent_dim]`, or W+ `[B, k, latent_dim]` with k >= `num_styles`; codes beyond are ignored.
@@ -76,19 +71,75 @@ class FrozenGenerator(nn.Module):
                 layer.
             cancelled: asked between blocks; `Cancelled` is raised where it says yes.
         """
+        return self.run(w, noise, cancelled)
+
+    @torch.no_grad()
+    def run(
+        self,
+        w: Tensor,
+        noise: Noise = "const",
+        cancelled: Callable[[], bool] | None = None,
+        begin: Callable[[int], None] = lambda place: None,
+    ) -> Tensor:
+        """As `forward`; `begin` is told the place in `pricing.macs.executed_layers` of the layer that runs from now on.
+
+        A layer may begin several times: large levels run strip by strip.
+        """
         codes = self._codes(w)
         noises = self._noises(noise, len(codes))
-        x = self.constant.to(self.dtype, memory_format=torch.channels_last).expand(len(codes), -1, -1, -1)
-        rgb: Tensor | None = None
-        for level, to_rgb in enumerate(self.to_rgb):
+
+        def enter(level: int) -> Callable[[int], None]:
             if cancelled is not None and cancelled():
                 raise Cancelled
-            for point in range(max(2 * level - 1, 0), 2 * level + 1):
-                x = self.layers[point](x, codes[:, point], noises[point])
-            new = to_rgb(x, codes[:, 2 * level + 1])
-            rgb = new if rgb is None else new + upsample_rgb(rgb, cast(FrozenConv, self.layers[0]).kernel)
-        assert rgb is not None
-        return rgb
+            return lambda layer: begin(max(3 * level - 1, 0) + layer)
+
+        with torch.autocast(codes.device.type, enabled=False):
+            x, image = self._small_levels(codes, noises, enter)
+            if not self.streamed:
+                return image
+            return self._large_levels(x, image, codes, noises, enter)
+
+    def _small_levels(
+        self, codes: Tensor, noises: Sequence[Tensor | None], enter: Callable[[int], Callable[[int], None]]
+    ) -> tuple[Tensor, Tensor]:
+        x, image = self.constant, None
+        for level, layers in enumerate(self.batched):
+            begin = enter(level)
+            *convs, to_rgb = cast(nn.ModuleList, layers)
+            first = max(2 * level - 1, 0)
+            for place, conv in enumerate(convs):
+                begin(place)
+                x = conv(x, codes[:, first + place], noises[first + place])
+            begin(len(convs))
+            image = to_rgb(x, codes[:, 2 * level + 1], image)
+        assert image is not None
+        return x, image
+
+    def _large_levels(
+        self,
+        x: Tensor,
+        image: Tensor,
+        codes: Tensor,
+        noises: Sequence[Tensor | None],
+        enter: Callable[[int], Callable[[int], None]],
+    ) -> Tensor:
+        """Sample by sample, so that no more than one picture's features are in memory."""
+        first, last = len(self.batched), self.num_styles // 2 - 1
+        finished = []
+        with self._pool.borrow() as scratch:
+            for sample in range(len(codes)):
+                one = slice(sample, sample + 1)
+                skip = image[one]
+                features = bordered(scratch, "even", x.shape[1], x.shape[2], self.dtype)
+                features[:, :, BORDER:-BORDER] = x[one]
+                for level, run in enumerate(cast(list[StreamedLevel], list(self.streamed)), start=first):
+                    maps = [None if one_map is None else one_map[one] if len(one_map) > 1 else one_map
+                            for one_map in noises[2 * level - 1 : 2 * level + 1]]  # fmt: skip
+                    out = None if level == last else ("even" if (level - first) % 2 else "odd")
+                    codes_here = codes[one, 2 * level - 1 : 2 * level + 2]
+                    features, skip = run(features, skip, codes_here, maps, scratch, out, enter(level))
+                finished.append(skip)
+        return finished[0] if len(finished) == 1 else torch.cat(finished)
 
     def _codes(self, w: Tensor) -> Tensor:
         if w.dim() not in (2, 3) or w.shape[-1] != self.latent_dim or (w.dim() == 3 and w.shape[1] < self.num_styles):
@@ -96,77 +147,25 @@ class FrozenGenerator(nn.Module):
                 f"w of shape {tuple(w.shape)} does not fit: [B, {self.latent_dim}] or [B, {self.num_styles} or more, "
                 f"{self.latent_dim}] is needed at {self.architecture.resolution} px"
             )
-        w = w.to(self.constant)
+        w = w.to(device=self.constant.device, dtype=torch.float32)
         return w[:, None].expand(-1, self.num_styles, -1) if w.dim() == 2 else w[:, : self.num_styles]
 
     def _noises(self, noise: Noise, batch: int) -> Sequence[Tensor | None]:
-        layers = cast(list[FrozenConv], list(self.layers))
-        if noise == "const":
-            return [layer.noise for layer in layers]
-        if noise == "none":
-            return [None] * len(layers)
-        if noise == "random":
-            return [torch.randn(batch, *layer.noise.shape[1:], device=self.constant.device) for layer in layers]
+        """One map per convolution; None: nothing is added."""
         if isinstance(noise, str):
-            raise UserError(f"noise={noise} is not one of const, random, none")
-        if len(noise) < len(layers):
-            raise UserError(f"{len(noise)} noise maps were given; {len(layers)} layers run")
-        return [one.to(self.constant) for one in noise[: len(layers)]]
-
-
-class FrozenConv(nn.Module):
-    """One styled convolution."""
-
-    weight: Tensor
-    power: Tensor
-    noise: Tensor
-    strength: Tensor
-    bias: Tensor
-    kernel: Tensor
-
-    def __init__(self, layer: StyledConv, inputs: int, outputs: int, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.up = layer.up
-        weight = layer.weight.detach()[:outputs, :inputs] * layer.scale
-        self.register_buffer("weight", weight.to(dtype=dtype, memory_format=torch.channels_last))
-        self.register_buffer("power", weight.square().sum((2, 3)))
-        self.register_buffer("modulation", layer.modulation.weight.detach()[:inputs] * layer.modulation.gain)
-        self.register_buffer("modulation_bias", layer.modulation.bias.detach()[:inputs].clone())
-        self.register_buffer("noise", layer.noise.detach().clone())
-        self.register_buffer("strength", layer.noise_strength.detach() * SQRT2)
-        self.register_buffer("bias", layer.bias.detach()[:outputs] * SQRT2)
-        self.register_buffer("kernel", fir_kernel().to(weight))
-
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
-        style = F.linear(w, self.modulation, self.modulation_bias)
-        demodulation = torch.rsqrt(style.square() @ self.power.t() + 1e-8) * SQRT2
-        x = x * style.to(x.dtype)[:, :, None, None]
-        if self.up:
-            x = F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2)
-            x = F.conv2d(x, (self.kernel * 4).to(x.dtype).expand(x.shape[1], 1, 4, 4), padding=1, groups=x.shape[1])
-        else:
-            x = F.conv2d(x, self.weight, padding=1)
-        x = x * demodulation.to(x.dtype)[:, :, None, None]
-        x = x.add_(self.bias.to(x.dtype)[:, None, None])
-        if noise is not None:
-            x = x.add_((noise * self.strength).to(x.dtype))
-        return F.leaky_relu(x, 0.2, inplace=True)
-
-
-class FrozenRGB(nn.Module):
-    """toRGB: the modulated 1x1 convolution to three colours, float32."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def __init__(self, layer: ToRGB, inputs: int, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.register_buffer("weight", layer.weight.detach()[:, :inputs] * layer.scale)
-        self.register_buffer("modulation", layer.modulation.weight.detach()[:inputs] * layer.modulation.gain)
-        self.register_buffer("modulation_bias", layer.modulation.bias.detach()[:inputs].clone())
-        self.register_buffer("bias", layer.bias.detach().clone())
-
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        style = F.linear(w, self.modulation, self.modulation_bias)
-        out = F.conv2d(x * style.to(x.dtype)[:, :, None, None], self.weight.to(x.dtype))
-        return out.to(w.dtype) + self.bias[:, None, None]
+            if noise not in ("const", "random", "none"):
+                raise UserError(f"noise={noise} is not one of const, random, none")
+            if noise == "const":
+                return self.noises
+            if noise == "none":
+                return [None] * len(self.noises)
+            return [torch.randn(batch, *one.shape[1:], device=one.device) for one in self.noises]
+        if len(noise) < len(self.noises):
+            raise UserError(f"{len(noise)} noise maps were given; {len(self.noises)} layers run")
+        for place, (given, own) in enumerate(zip(noise, self.noises, strict=False)):
+            if given.dim() != 4 or len(given) not in (1, batch) or given.shape[1:] != own.shape[1:]:
+                raise UserError(
+                    f"noise map {place} has the shape {tuple(given.shape)}; [1 or {batch}, 1, {own.shape[-1]}, "
+                    f"{own.shape[-1]}] is needed"
+                )
+        return [one.to(self.constant.device, torch.float32) for one in noise[: len(self.noises)]]

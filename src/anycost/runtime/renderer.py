@@ -10,7 +10,9 @@ from torch import Tensor
 from anycost.architecture import Architecture
 from anycost.networks.generator import Generator, Noise
 from anycost.runtime.dtypes import resolve_dtype
-from anycost.runtime.frozen import FrozenGenerator, freeze
+from anycost.runtime.frozen import FrozenGenerator
+from anycost.runtime.scratch import ScratchPool
+from anycost.runtime.shared import SharedWeights
 
 _KEPT = 8
 
@@ -38,6 +40,7 @@ class Renderer:
         self.generator, self.space = generator.to(self.device), generator.space
         self.dtype, self.threads, self.compile = resolve_dtype(dtype, self.device), threads, compile
         self._frozen: OrderedDict[tuple[int, tuple[int, ...]], FrozenGenerator] = OrderedDict()
+        self._weights, self._pool = SharedWeights(generator, self.dtype, self.device), ScratchPool()
         self._lock = threading.Lock()
         self._center: Tensor | None = None
 
@@ -59,7 +62,7 @@ class Renderer:
         with self._lock:
             found = self._frozen.get(architecture.key)
             if found is None:
-                found = freeze(self.generator, architecture, self.dtype, self.device, self.compile)
+                found = FrozenGenerator(self._weights, architecture, self._pool)
                 self._frozen[architecture.key] = found
                 while len(self._frozen) > _KEPT:
                     self._frozen.popitem(last=False)
