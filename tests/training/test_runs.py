@@ -216,17 +216,24 @@ def test_weights_that_are_none(command: Command, refused: Refused, name: str, me
 
 
 @pytest.mark.parametrize(("difference", "message"), [
-    ("model.mapping_layers=1", "a generator of mapping_layers=2; here it is model.mapping_layers=1: make them equal"),
-    ("model.latent_dim=8", "a generator of latent_dim=16; here it is model.latent_dim=8"),
+    ("model.mapping_layers=1",
+     "another generator than that of model.mapping_layers=1; train it with model.mapping_layers=2"),
+    ("model.latent_dim=8", "that of model.latent_dim=8; train it with model.latent_dim=16"),
+    ("model.channel_cap=12", "that of model.channel_cap=12; train it with model.channel_cap=8"),
+    ("data.resolution=8", "that of model.resolution=8; train it with data.resolution=16"),
 ])
 def test_weights_of_another_form(trained: RunDir, refused: Refused, difference: str, message: str) -> None:
-    assert message in refused("ada_ch", f"init_from={trained.path}", difference)
+    """The message is the option that is needed."""
+    assert message in refused("multires", f"init_from={trained.path}", difference)
 
 
-def test_weights_of_another_shape(trained: RunDir, refused: Refused) -> None:
-    message = refused("ada_ch", f"init_from={trained.path}", "model.channel_cap=12")
-    assert "the weights do not fit the model: " in message
-    assert "check model= and data.resolution=" in message
+def test_weights_of_channels_that_are_not_trained(trained: RunDir, refused: Refused) -> None:
+    generator = build_generator(*read_weights(trained.weights))
+    architecture = generator.space.from_channels((8, 8, 8, 8, 4, 8))
+    small = generator.extract(architecture)
+    write_weights("small.safetensors", generator_tensors(small), generator_header(small))
+    message = refused("ada_ch", "init_from=small.safetensors")
+    assert "a generator of the channels 8, 8, 8, 8, 4, 8, which no model.multiplier and model.channel_cap give" in message
 
 
 def test_embedded_weights_are_no_start(refused: Refused, command: Command, trained: RunDir) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from anycost.architecture import ladder
 from anycost.configuration.convert import load_config
 from anycost.configuration.schema import ModelConfig, TrainConfig
 from anycost.errors import UserError
@@ -40,11 +41,19 @@ def _check_form(file: Path, header: Header, model: ModelConfig) -> None:
     """What the shapes of tensors do not tell, or tell in a roundabout way: a file may have more mapping layers."""
     space, latent_dim, mapping_layers = generator_form(header)
     form = {"resolution": space.resolution, "latent_dim": latent_dim, "mapping_layers": mapping_layers}
+    if ladder(space.resolution, model.multiplier, model.channel_cap) != space.full_channels:
+        if space.channels:
+            raise UserError(
+                f"init_from={file} holds a generator of the channels {', '.join(map(str, space.channels))}, which no "
+                "model.multiplier and model.channel_cap give: it can be used, not trained"
+            )
+        form |= {"multiplier": space.multiplier, "channel_cap": space.channel_cap}
     wrong = [name for name, value in form.items() if getattr(model, name) != value]
     if wrong:
-        there = ", ".join(f"{name}={form[name]}" for name in wrong)
         here = ", ".join(f"model.{name}={getattr(model, name)}" for name in wrong)
-        raise UserError(f"init_from={file} holds a generator of {there}; here it is {here}: make them equal")
+        options = {"resolution": "data.resolution"}
+        fitting = " ".join(f"{options.get(name, f'model.{name}')}={form[name]}" for name in wrong)
+        raise UserError(f"init_from={file} holds another generator than that of {here}; train it with {fitting}")
 
 
 def _last_finished(config: TrainConfig, preceding: str | None) -> Path:

@@ -40,10 +40,12 @@ def spread(x: Tensor) -> Tensor:
     return wide.reshape(batch, channels, 2 * height, 2 * width)
 
 
-def modulated(x: Tensor, kernels: Tensor, demodulate: bool, up: bool, turned: bool = False) -> Tensor:
+def modulated(
+    x: Tensor, kernels: Tensor, demodulate: bool, up: bool, turned: bool = False, epsilon: float = 1e-8
+) -> Tensor:
     """Convolve sample b of `x` with `kernels[b] [out, in, k, k]`; `turned` convolves instead of correlating."""
     if demodulate:
-        kernels = kernels / (kernels.square().sum((2, 3, 4), keepdim=True) + 1e-8).sqrt()
+        kernels = kernels / (kernels.square().sum((2, 3, 4), keepdim=True) + epsilon).sqrt()
     kernels = kernels.flip(3, 4) if turned else kernels
     x = filtered(spread(x), 3, 2, gain=4) if up else F.pad(x, (kernels.shape[-1] // 2,) * 4)
     return torch.cat([F.conv2d(one[None], kernel) for one, kernel in zip(x, kernels, strict=True)])

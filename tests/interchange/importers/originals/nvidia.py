@@ -55,8 +55,12 @@ def mapping(state: State, z: Tensor, truncation: float = 1.0) -> Tensor:
     return state["mapping.w_avg"].lerp(x, truncation)
 
 
-def synthesis(state: State, w: Tensor, noise: bool = True) -> Tensor:
-    """toRGB's gain lies on the style and modulated kernels are not scaled: demodulation makes that idle elsewhere."""
+def synthesis(state: State, w: Tensor, noise: bool = True, scaled_epsilon: bool = False) -> Tensor:
+    """toRGB's gain lies on the style, and modulated kernels are not scaled: demodulation makes that idle elsewhere.
+
+    It is not quite idle, as demodulation adds 1e-8 to a sum that is larger by the fan-in than that of other programs;
+    `scaled_epsilon` makes up for it.
+    """
     batch, side, x, image = len(w), 4, None, None
     while f"synthesis.b{side}.conv1.weight" in state:
         block = f"synthesis.b{side}"
@@ -67,7 +71,8 @@ def synthesis(state: State, w: Tensor, noise: bool = True) -> Tensor:
                 continue
             style = dense(w, state[f"{block}.{name}.affine.weight"], state[f"{block}.{name}.affine.bias"])
             kernels = state[f"{block}.{name}.weight"][None] * style[:, None, :, None, None]
-            x = modulated(x, kernels, demodulate=True, up=name == "conv0", turned=name == "conv0")
+            epsilon = 1e-8 * (kernels[0, 0].numel() if scaled_epsilon else 1)
+            x = modulated(x, kernels, demodulate=True, up=name == "conv0", turned=name == "conv0", epsilon=epsilon)
             if noise:
                 x = x + state[f"{block}.{name}.noise_const"] * state[f"{block}.{name}.noise_strength"]
             x = activate(x + state[f"{block}.{name}.bias"][:, None, None])
