@@ -66,11 +66,14 @@ def _print_file(console: "Console", inspection: "Inspection") -> None:
 
 
 def _print_card(console: "Console", inspection: "Inspection") -> None:
-    from anycost.interchange.header import shown
+    from anycost.interchange.header import GENERATORS, shown
 
     card = {name: value for name, value in inspection.header.card.items() if name != "ladder"}
     for number, (name, value) in enumerate(sorted(card.items())):
         _line(console, "" if number else "card", f"{shown(name)}: {shown(value, 200)}")
+    if inspection.header.kind not in GENERATORS:
+        for number, (name, value) in enumerate(sorted(inspection.header.model.items())):
+            _line(console, "" if number else "model", f"{shown(name)}: {shown(value, 200)}")
 
 
 def _print_contents(console: "Console", inspection: "Inspection") -> None:
@@ -95,7 +98,7 @@ def _print_generator(console: "Console", inspection: "Inspection") -> None:
     space, latent_dim, mapping_layers = generator_form(inspection.header)
     _line(console, "latents", f"{latent_dim} numbers, {mapping_layers} mapping layers, {space.num_points} styles")
     _line(console, "space", f"{', '.join(map(str, space.resolutions))} px; ratios "
-          f"{', '.join(f'{ratio:g}' for ratio in space.ratios)}; {space.count():.4g} architectures")  # fmt: skip
+          f"{', '.join(f'{ratio:g}' for ratio in space.ratios)}; {amount(space.count())} architectures")  # fmt: skip
     pairs = (f"{side} px {' '.join(map(str, dict.fromkeys(counts)))}" for side, counts in ladder_entry(space).items())
     _line(console, "channels", ", ".join(pairs))
     table = Table("architecture", "macs", "macs_paper", "parameters", box=None, pad_edge=False)

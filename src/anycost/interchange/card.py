@@ -54,9 +54,9 @@ def model_card(header: Header, repo: str, picture: str | None = None) -> str:
         *_front_matter(header.licence),
         f"# {repo.partition('/')[2]}",
         "",
-        f"A StyleGAN2-like generator of {space.resolution} px pictures that runs at many costs "
-        "([Anycost GANs](https://arxiv.org/abs/2103.03243)): any of its sub-generators, of fewer channels or a lower "
-        "resolution, can be taken without training again.",
+        f"A StyleGAN2-like generator of {space.resolution} px pictures that runs at any of the costs below "
+        "([Anycost GANs](https://arxiv.org/abs/2103.03243)), by taking fewer channels or a lower resolution. How good "
+        "its sub-generators are is a matter of its training.",
         "",
         *([f"![samples]({picture})", ""] if picture else []),
         "```python",

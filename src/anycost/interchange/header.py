@@ -17,6 +17,7 @@ GENERATORS = ("training", "generator")
 NOT_STATED = "not stated"
 _WIDEST = 2**15  # channels of a layer, length of a latent: far above all that exists, so that no lie takes long
 _HIGHEST = 2**14
+_DEEPEST = 16  # objects and lists within each other
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ def parse_header(text: str, source: str) -> Header:
         json.dumps(entries, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:  # ValueError: also lone surrogates and endless integers
         raise UserError(f"{source}: its header is not JSON ({type(error).__name__}); the file is damaged") from error
-    if not isinstance(entries, dict):
-        raise UserError(f"{source}: its header is {shown(entries)}, not a JSON object; the file is damaged")
+    if not isinstance(entries, dict) or _deeper_than(_DEEPEST, entries):
+        raise UserError(f"{source}: its header is no flat JSON object; the file is damaged")
     _check_format(entries.get("format"), source)
     unknown = sorted(set(entries) - {spec.name for spec in fields(Header)})
     if unknown:
@@ -98,8 +99,9 @@ def ladder_entry(space: ArchitectureSpace) -> dict[str, list[int]]:
 
 def shown(value: Any, length: int = 80) -> str:
     """`value` from a file, fit for a message: one line, printable, not too long."""
-    text = "".join(c if c.isprintable() else "?" for c in (value if isinstance(value, str) else repr(value)))
-    return text if len(text) <= length else f"{text[: length - 3]}..."
+    text = value if isinstance(value, str) else repr(value)
+    cut = text if len(text) <= length else f"{text[: length - 3]}..."
+    return "".join(c if c.isprintable() else "?" for c in cut)
 
 
 def _check_format(number: Any, source: str) -> None:
@@ -137,6 +139,11 @@ def _check_model(model: Mapping[str, Any]) -> None:
     for name, least, most in (("latent_dim", 1, _WIDEST), ("mapping_layers", 0, 128)):
         if not _whole(least, most)(model[name]):
             raise UserError(f"model.{name}={shown(model[name])} is not within {least} .. {most}")
+
+
+def _deeper_than(levels: int, value: Any) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(levels == 1 or _deeper_than(levels - 1, one) for one in inner if isinstance(one, dict | list))
 
 
 def _finite(text: str) -> float | None:

@@ -53,7 +53,7 @@ __all__ = [
 
 _KEY = "anycost"
 _SEALED = re.compile(r'(\{.*), "sha256": "([0-9a-f]{64})"\}', re.DOTALL)
-_LONGEST_HEADER = 2**24  # bytes of all names, shapes and metadata: some hundred times what a generator's file has
+_LONGEST_HEADER = 2**22  # bytes of all names, shapes and metadata: a hundred times what a generator's file has
 _OTHER_DTYPES = ("I64", "I32", "I16", "I8", "U8", "BOOL")
 
 

@@ -249,7 +249,7 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(
     assert token.encode() not in stored + sent
 
 
-def test_a_push_that_is_killed_before_its_commit_leaves_the_repository_as_it_was(server: StandIn, weights: Path) -> None:
+def test_a_push_that_dies_before_its_commit_leaves_the_repository_as_it_was(server: StandIn, weights: Path) -> None:
     pushed(weights)
     before = server.files("owner/name")
     generator = anycost.load(weights)
