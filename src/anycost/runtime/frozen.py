@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from anycost.architecture import Architecture, num_points
 from anycost.errors import UserError
 from anycost.networks.generator import Generator, Noise
+from anycost.runtime.compilation import compile_levels, require_compiler
 from anycost.runtime.dtypes import resolve_dtype
 from anycost.runtime.scratch import ScratchPool
 from anycost.runtime.shared import SharedWeights
@@ -31,11 +32,13 @@ def freeze(
     Args:
         dtype: of the convolutions: float32, bfloat16, float16 (GPU), or `"auto"`: `fastest_dtype(device)`.
         device: where it runs; default: where the generator lies.
-        compile: use `torch.compile`: slow at first, needs a C++ compiler on the CPU.
+        compile: use `torch.compile`: slow at the first call of every shape; needs a C++ compiler on the CPU.
     """
     device = torch.device(device or generator.constant.device)
     architecture = architecture or generator.space.full()
-    weights = SharedWeights(generator, resolve_dtype(dtype, device), device, architecture)
+    if compile:
+        require_compiler(device)
+    weights = SharedWeights(generator, resolve_dtype(dtype, device), device, architecture, compile)
     return FrozenGenerator(weights, architecture, ScratchPool())
 
 
@@ -60,6 +63,9 @@ class FrozenGenerator(nn.Module):
         self.batched = nn.ModuleList(weights.batched_level(level, architecture.channels) for level in batched)
         self.streamed = nn.ModuleList(weights.streamed_level(level, architecture.channels) for level in streamed)
         self.noises = [weights.noise(point) for point in range(self.num_styles - 1)]
+        self._compiled = weights.compiled
+        if self._compiled:
+            compile_levels(self.batched, self.constant.device)
         self.eval()
 
     def forward(self, w: Tensor, noise: Noise = "const", cancelled: Callable[[], bool] | None = None) -> Tensor:
@@ -96,7 +102,7 @@ class FrozenGenerator(nn.Module):
         with torch.autocast(codes.device.type, enabled=False):
             x, image = self._small_levels(codes, noises, enter)
             if not self.streamed:
-                return image
+                return image.clone() if self._compiled else image  # CUDA graphs use their outputs' memory again
             return self._large_levels(x, image, codes, noises, enter)
 
     def _small_levels(
@@ -104,14 +110,13 @@ class FrozenGenerator(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         x, image = self.constant, None
         for level, layers in enumerate(self.batched):
-            begin = enter(level)
-            *convs, to_rgb = cast(nn.ModuleList, layers)
-            first = max(2 * level - 1, 0)
-            for place, conv in enumerate(convs):
-                begin(place)
-                x = conv(x, codes[:, first + place], noises[first + place])
-            begin(len(convs))
-            image = to_rgb(x, codes[:, 2 * level + 1], image)
+            begin, first = enter(level), max(2 * level - 1, 0)
+            here = slice(first, 2 * level + 1)
+            if self._compiled:
+                begin(0)
+                x, image = layers(x, image, codes[:, first : 2 * level + 2], noises[here])
+            else:
+                x, image = layers(x, image, codes[:, first : 2 * level + 2], noises[here], begin)
         assert image is not None
         return x, image
 

@@ -4,6 +4,8 @@ Styles scale activations and demodulation scales outputs, so that weights stay s
 dense channels-last call. The skip image is planar float32.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -126,6 +128,35 @@ class FrozenRGB(_Modulated):
         return bias if skip is None else upsample(skip).add_(bias)
 
 
+class FrozenLevel(nn.Module):
+    """The one or two convolutions and toRGB at one resolution, for a batch."""
+
+    def __init__(self, convs: Sequence[FrozenConv], to_rgb: FrozenRGB) -> None:
+        super().__init__()
+        self.convs, self.to_rgb = nn.ModuleList(convs), to_rgb
+
+    def forward(
+        self,
+        x: Tensor,
+        image: Tensor | None,
+        codes: Tensor,
+        noises: Sequence[Tensor | None],
+        begin: Callable[[int], None] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Features and the image so far -> those of this resolution.
+
+        `codes [B, layers, latent_dim]` and `noises` are those of the level's layers; `begin` is told each layer's
+        place among them when it begins.
+        """
+        for place, conv in enumerate(self.convs):
+            if begin is not None:
+                begin(place)
+            x = conv(x, codes[:, place], noises[place])
+        if begin is not None:
+            begin(len(self.convs))
+        return x, self.to_rgb(x, codes[:, len(self.convs)], image)
+
+
 def upsample(image: Tensor) -> Tensor:
     """Double the size of a planar image `[B, C, h, w]`: zero-insertion and [1, 3, 3, 1] / 4 along both axes.
 
@@ -133,9 +164,13 @@ def upsample(image: Tensor) -> Tensor:
     """
     batch, channels, height, width = image.shape
     padded = F.pad(image, (1, 1, 1, 1))
+    rows = image.new_empty(batch, channels, height, 2, width + 2)
     middle = padded[:, :, 1:-1]
-    rows = torch.stack([middle.lerp(padded[:, :, :-2], 0.25), middle.lerp(padded[:, :, 2:], 0.25)], dim=3)
+    torch.lerp(middle, padded[:, :, :-2], 0.25, out=rows[:, :, :, 0])
+    torch.lerp(middle, padded[:, :, 2:], 0.25, out=rows[:, :, :, 1])
     rows = rows.view(batch, channels, 2 * height, width + 2)
+    columns = image.new_empty(batch, channels, 2 * height, width, 2)
     middle = rows[..., 1:-1]
-    columns = torch.stack([middle.lerp(rows[..., :-2], 0.25), middle.lerp(rows[..., 2:], 0.25)], dim=4)
+    torch.lerp(middle, rows[..., :-2], 0.25, out=columns[..., 0])
+    torch.lerp(middle, rows[..., 2:], 0.25, out=columns[..., 1])
     return columns.view(batch, channels, 2 * height, 2 * width)

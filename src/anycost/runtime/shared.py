@@ -4,12 +4,12 @@ import weakref
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from anycost.architecture import Architecture, num_points
 from anycost.networks.generator import Generator
 from anycost.runtime import onednn
-from anycost.runtime.layers import FrozenConv, FrozenRGB, PackedConv
+from anycost.runtime.layers import FrozenConv, FrozenLevel, FrozenRGB, PackedConv
 from anycost.runtime.streaming import StreamedLevel
 from anycost.runtime.weights import RGBWeights, StyledWeights
 
@@ -29,6 +29,7 @@ class SharedWeights:
         dtype: torch.dtype,
         device: torch.device,
         architecture: Architecture | None = None,
+        compile: bool = False,
     ) -> None:
         self.dtype, self.device, self.latent_dim = dtype, device, generator.latent_dim
         kept = architecture or generator.space.full()
@@ -44,7 +45,8 @@ class SharedWeights:
                 RGBWeights.of(layer, channels[2 * level + 1], device)
                 for level, layer in enumerate(generator.rgb_layers[: count // 2])
             ]
-        self._packs = onednn.available(dtype, device)
+        # A compiler makes its own choices, from plain operators.
+        self.compiled, self._packs = compile, onednn.available(dtype, device) and not compile
         self._convs: weakref.WeakValueDictionary[tuple[int, int, int], FrozenConv] = weakref.WeakValueDictionary()
 
     def constant(self, channels: int) -> Tensor:
@@ -59,11 +61,11 @@ class SharedWeights:
         """Whether the level of resolution `4 << level` runs strip by strip."""
         return self._packs and 4 << level >= STREAMED_FROM
 
-    def batched_level(self, level: int, channels: Sequence[int]) -> nn.ModuleList:
-        """The one or two convolutions and toRGB of a level, which take a batch."""
+    def batched_level(self, level: int, channels: Sequence[int]) -> FrozenLevel:
+        """A level that takes a batch."""
         points = range(max(2 * level - 1, 0), 2 * level + 1)
         convs = [self._conv(point, channels[point], channels[point + 1]) for point in points]
-        return nn.ModuleList([*convs, self._to_rgb(level, channels)])
+        return FrozenLevel(convs, self._to_rgb(level, channels))
 
     def streamed_level(self, level: int, channels: Sequence[int]) -> StreamedLevel:
         """A level that takes one picture, strip by strip."""

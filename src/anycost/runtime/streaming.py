@@ -102,7 +102,9 @@ class StreamedLevel(nn.Module):
             F.leaky_relu_(strip, 0.2)
             begin(2)
             pixels = strip.permute(0, 2, 3, 1).reshape(rows * side, channels)
-            planes[:, top * side : (top + rows) * side] += colours @ pixels.t()
+            part = planes[:, top * side : (top + rows) * side]
+            # In float32 the product is added as it is made; bfloat16 needs a result of its own dtype first.
+            part.addmm_(colours, pixels.t()) if self.dtype == torch.float32 else part.add_(colours @ pixels.t())
         return features, image
 
     def _up(self, x: Tensor, weight: Tensor, noise: Tensor | None, top: int, hidden: Tensor) -> None:
