@@ -103,13 +103,16 @@ def draw_plain_grid(images: Tensor, rows: int) -> Image.Image:
     return _paste([tiles[start : start + rows] for start in range(0, len(tiles), rows)], side, top=0)
 
 
-def save_png(picture: Image.Image, path: Path) -> None:
-    """Write the file whole or not at all, with the names of the columns where the picture has them."""
+def save_png(picture: Image.Image, path: Path, compression: int = 6) -> None:
+    """Write the file whole or not at all, with the names of the columns where the picture has them.
+
+    `compression` is zlib's, 0 to 9.
+    """
     texts = PngImagePlugin.PngInfo()
     if COLUMNS in picture.info:
         texts.add_text(COLUMNS, picture.info[COLUMNS])
     with atomic_write(path) as file:
-        picture.save(file, format="PNG", pnginfo=texts)
+        picture.save(file, format="PNG", pnginfo=texts, compress_level=compression)
 
 
 def tile_side(resolution: int) -> int:

@@ -31,7 +31,7 @@ _OF_VIDEOS = ("frames", "fps", "crf", "grid", "interpolate")
 class GenerateConfig:
     """Who is drawn, by what, and what becomes of it."""
 
-    weights: str = option(MISSING, "weights file, run folder or pipeline folder", path=True)
+    weights: str = option(MISSING, "weights file, run or pipeline folder, or hf://OWNER/NAME", path=True)
     output: str = option(MISSING, "FILE.png, FILE.npy, FILE.mp4 or a folder")
     seeds: list[str] = option([], "who: 0-15,20; in a video the keyframes")
     latents: str | None = option(None, "instead of seeds: FILE.npy or FILE.safetensors of z, w or W+", path=True)

@@ -5,12 +5,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
 
 from anycost.architecture import Architecture
 from anycost.commands import machine
@@ -36,6 +34,9 @@ MOST_TILES = 1024
 """Pictures of a grid: more would be tens of thousands of pixels wide."""
 MOST_KEYFRAMES = 1000
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Item = TypeVar("Item")
 
 
@@ -60,7 +61,9 @@ class Meter:
 
     def speed(self, unit: str) -> str:
         seconds = time.perf_counter() - self.start
-        return f"{self.done} {unit} in {seconds:.1f} s, {self.done / seconds:.3g} a second"
+        rate = self.done / seconds
+        shown = f"{rate:.0f}" if rate >= 100 else f"{rate:.3g}"
+        return f"{self.done} {unit} in {seconds:.1f} s, {shown} a second"
 
 
 @dataclass
@@ -78,7 +81,7 @@ class Scene:
     def generator(self) -> Generator:
         return self.renderer.generator
 
-    def render(self, styles: Styles, architecture: Architecture) -> Iterator[Tensor]:
+    def render(self, styles: Styles, architecture: Architecture) -> "Iterator[Tensor]":
         """Batches of pictures, counted."""
         batches = render(self.renderer, styles, architecture, self.config.noise, self.config.batch_size)
         return self.meter.counted(batches, len)
@@ -89,7 +92,6 @@ def generate(config: GenerateConfig, kind: str) -> str:
     output = Path(config.output).expanduser()
     for path in (output / "png" if kind == FOLDER else output, *map(Path, filter(None, [config.save_latents]))):
         check_writable(path)
-    torch.set_num_threads(machine.threads(config.threads))
     scene = open_scene(config, kind, output)
     with scene.meter.bar:
         if kind == ".mp4":
@@ -120,7 +122,8 @@ def open_scene(config: GenerateConfig, kind: str, output: Path) -> Scene:
         text = config.architecture or "full"
         architectures = {text: generator.space.parse(text)}
     truncation = Truncation.of(generator, config.truncation, config.truncation_cutoff)
-    return Scene(config, output, Renderer(generator, dtype), architectures, truncation, Meter())
+    renderer = Renderer(generator, dtype, threads=machine.threads(config.threads))
+    return Scene(config, output, renderer, architectures, truncation, Meter())
 
 
 def people(scene: Scene) -> Styles:
@@ -179,8 +182,9 @@ def write_mixing(scene: Scene, kind: str) -> None:
         return
     check_tiles((len(rows) + 1) * (len(columns) + 1))
     scene.meter.expect(len(rows) + len(columns) + len(mixed))
-    sources = [dict(zip(one.names, tiles(scene.render(one, architecture)), strict=True)) for one in (rows, columns)]
-    save_png(draw_mixing(*sources, tiles(scene.render(mixed, architecture))), scene.output)
+    left, above, inside = (tiles(scene.render(one, architecture)) for one in (rows, columns, mixed))
+    sources = dict(zip(rows.names, left, strict=True)), dict(zip(columns.names, above, strict=True))
+    save_png(draw_mixing(*sources, inside), scene.output)
     save_latents(scene, [mixed])
 
 

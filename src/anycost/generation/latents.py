@@ -13,7 +13,6 @@ from anycost.interchange.weights import read_weights
 from anycost.networks.generator import Generator
 
 _CHUNK = 1024  # codes checked at a time
-_BROKEN = (OSError, ValueError, EOFError, MemoryError, OverflowError, TypeError, SyntaxError)
 
 
 def read_latents(path: Path | str, generator: Generator, latents_in: str = "w") -> NDArray[np.floating]:
@@ -54,12 +53,9 @@ def _open(path: Path) -> NDArray:
     if path.suffix == ".safetensors":
         return _open_own(path)
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except _BROKEN as error:
+        return np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # a damaged header makes NumPy raise nearly every built-in type
         raise UserError(f"latents={path} is not a whole .npy file of numbers: {error}") from error
-    if not isinstance(array, np.ndarray):
-        raise UserError(f"latents={path} is an archive of arrays; give a .npy file of one")
-    return array
 
 
 def _open_own(path: Path) -> NDArray:

