@@ -86,6 +86,13 @@ def test_the_same_content_is_the_same_file(file: Path, tmp_path: Path) -> None:
         assert copy.read_bytes() == file.read_bytes()
 
 
+def test_tensors_that_share_memory_are_written_apart(tmp_path: Path) -> None:
+    both = torch.arange(6.0).view(2, 3)
+    write_weights(tmp_path / "d.safetensors", {"all": both, "first": both[0], "t": both.t()}, Header("directions"))
+    tensors, _ = read_weights(tmp_path / "d.safetensors")
+    torch.testing.assert_close(tensors, {"all": both, "first": both[0], "t": both.t()})
+
+
 def test_memory_is_laid_out_as_the_constructor_does(file: Path, generator: Generator) -> None:
     loaded = anycost.load(file)
     assert {name: x.stride() for name, x in loaded.state_dict().items()} == {

@@ -62,7 +62,8 @@ _OTHER_DTYPES = ("I64", "I32", "I16", "I8", "U8", "BOOL")
 
 def write_weights(path: Path | str, tensors: Mapping[str, Tensor], header: Header) -> None:
     """Write `tensors` and `header`, whole or not at all. The same content gives the same bytes."""
-    dense = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # Cloned: tensors may share their memory (a view, tied weights), files may not.
+    dense = {name: x.detach().cpu().clone(memory_format=torch.contiguous_format) for name, x in tensors.items()}
     text = header_text(header)
     if header.format >= 2:
         text = f'{text[:-1]}, "sha256": "{_digest(text, dense)}"}}'
