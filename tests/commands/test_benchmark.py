@@ -129,7 +129,7 @@ def test_weights_cost_what_their_model_costs(weights: Path, capsys: pytest.Captu
         (["latency", *TINY, "reductions=0.5"], "must be 1 or more"),
         (["latency", *TINY, "reductions=two"], "are not numbers"),
         (["latency", *TINY, "precision=16"], "precision=16 is not one of 32, bf16"),
-        (["latency", *TINY, "executor=frozen"], "executor=frozen is not one of plain"),
+        (["latency", *TINY, "executor=fast"], "executor=fast is not one of plain, frozen"),
         (["latency", *TINY, "architectures=full@32"], "resolution 32 is not one of"),
     ],
 )

@@ -2,6 +2,8 @@
 
 import json
 import random
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,8 @@ from anycost.architecture import Architecture, ArchitectureSpace
 from anycost.errors import UserError
 from anycost.networks.generator import Generator
 from anycost.pricing import layer_survey
-from anycost.pricing.executors import conditions, execution, running_under
-from anycost.pricing.latency import latency_ms, layer_times_ms
+from anycost.pricing.executors import Execution, conditions, executor, running_under
+from anycost.pricing.latency import latency_ms, layer_times_ms, told_times_ms
 from anycost.pricing.latency_table import LatencyTable, LayerTimes, cached_table, table_path
 from anycost.pricing.macs import executed_layers
 from anycost.pricing.price_list import PriceList
@@ -45,15 +47,18 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[Architecture]:
     ran: list[Architecture] = []
     noise = random.Random(5)
 
-    def run(generator: Generator, architecture: Architecture, wanted: Any) -> Any:
-        ran.append(architecture)
-        return type("Execution", (), {"run": architecture, "modules": generator.space})
+    def invented(generator: Generator, wanted: Any) -> Any:
+        def times(architecture: Architecture) -> list[float]:
+            true = true_ms(generator.space, architecture)
+            return [ms * (1 if noise.random() < 0.4 else 2 + noise.random()) for ms in true]
 
-    def times(architecture: Architecture, space: Any, device: Any) -> list[float]:
-        return [ms * (1 if noise.random() < 0.4 else 2 + noise.random()) for ms in true_ms(space, architecture)]
+        def execution(architecture: Architecture) -> Execution:
+            ran.append(architecture)
+            return Execution(lambda: None, lambda: times(architecture))
 
-    monkeypatch.setattr(layer_survey, "execution", run)
-    monkeypatch.setattr(layer_survey, "layer_times_ms", times)
+        return execution
+
+    monkeypatch.setattr(layer_survey, "executor", invented)
     return ran
 
 
@@ -148,24 +153,48 @@ def test_between_grid_points_and_beyond_them() -> None:
     assert LayerTimes((4, 8), (10,), ((1.0,), (5.0,))).at(1, 10) == 0.0
 
 
-def test_layers_sum_to_the_call_and_run_in_order(generator: Generator) -> None:
+@pytest.mark.parametrize("name", ["plain", "frozen"])
+def test_layers_sum_to_the_call(generator: Generator, name: str) -> None:
     architecture = SPACE.parse("0.5@16")
-    wanted = conditions(generator, threads=1)
+    wanted = conditions(generator, name, threads=1)
     with running_under(wanted, torch.device("cpu")):
-        ready = execution(generator, architecture, wanted)
-        times = layer_times_ms(ready.run, ready.modules)
-        whole = latency_ms(lambda: layer_times_ms(ready.run, ready.modules))
-    assert len(times) == 1 + len(list(executed_layers(SPACE, architecture)))
-    assert min(times) > 0
-    order: list[int] = []
-    for place, module in enumerate(ready.modules):
-        module.register_forward_hook(lambda *_, place=place: order.append(place))
-    ready.run()
-    assert order == list(range(len(ready.modules)))
-    for module, layer in zip(ready.modules, executed_layers(SPACE, architecture), strict=True):
-        module._forward_hooks.clear()
-        assert module.weight.shape[1] == layer.full_inputs
-    assert 0 < whole < 5000
+        ready = executor(generator, wanted)(architecture)
+        rounds = [(ready.parts_ms(), latency_ms(ready.run)) for _ in range(20)]
+    parts, wholes = zip(*rounds, strict=True)
+    assert {len(one) for one in parts} == {1 + len(list(executed_layers(SPACE, architecture)))}
+    assert min(map(min, parts)) > 0
+    assert 0.3 < min(map(sum, parts)) / min(wholes) < 3
+
+
+def test_modules_are_timed_where_they_run() -> None:
+    ran: list[str] = []
+
+    class Slow(torch.nn.Module):
+        def __init__(self, name: str, seconds: float) -> None:
+            super().__init__()
+            self.name, self.seconds = name, seconds
+
+        def forward(self) -> None:
+            ran.append(self.name)
+            time.sleep(self.seconds)
+
+    layers = [Slow("first", 0.02), Slow("second", 0.05)]
+    before, *times = layer_times_ms(lambda: [layer() for layer in layers], layers)
+    assert ran == ["first", "second"]
+    assert 20 <= times[0] < 50 <= times[1]
+    assert 0 < before < 20
+
+
+def test_a_layer_that_begins_again_is_timed_again() -> None:
+    def call(begin: Callable[[int], None]) -> None:
+        time.sleep(0.01)
+        for place in (0, 1, 0):
+            begin(place)
+            time.sleep(0.02)
+
+    before, first, second, never = told_times_ms(call, 3)
+    assert 10 <= before < 20 <= second < 40 <= first
+    assert never == 0
 
 
 def test_a_real_table_orders_what_differs_much(generator: Generator) -> None:
@@ -174,8 +203,8 @@ def test_a_real_table_orders_what_differs_much(generator: Generator) -> None:
     space = wide.space
     full, small = table.predict_ms(space.full()), table.predict_ms(space.uniform(0.25, 16))
     assert full > 2 * small > 0
-    ready = execution(wide, space.full(), table.conditions)
     with running_under(table.conditions, torch.device("cpu")):
+        ready = executor(wide, table.conditions)(space.full())
         least = min(latency_ms(ready.run) for _ in range(20))
     assert full / 3 < least < 3 * full
 
@@ -185,7 +214,7 @@ def test_precision_and_batch_are_those_asked_for(generator: Generator) -> None:
     dtypes: list[tuple[torch.dtype, int]] = []
     hook = generator.layers[0].register_forward_hook(lambda _, __, out: dtypes.append((out.dtype, len(out))))
     with running_under(wanted, torch.device("cpu")):
-        execution(generator, SPACE.full(), wanted).run()
+        executor(generator, wanted)(SPACE.full()).run()
     hook.remove()
     assert dtypes == [(torch.bfloat16, 3)]
 

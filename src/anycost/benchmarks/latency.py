@@ -11,8 +11,8 @@ import torch
 from anycost.architecture import Architecture, ArchitectureSpace
 from anycost.errors import UserError
 from anycost.networks.generator import Generator
-from anycost.pricing.executors import Conditions, Execution, execution, running_under
-from anycost.pricing.latency import in_rounds, latency_ms, layer_times_ms
+from anycost.pricing.executors import Conditions, Execution, executor, running_under
+from anycost.pricing.latency import in_rounds, latency_ms
 from anycost.pricing.latency_table import LatencyTable
 from anycost.pricing.price_list import Price, PriceList
 
@@ -127,7 +127,7 @@ def measure(
     device = generator.constant.device
     distinct = {row.architecture.key: row.architecture for row in rows}
     with running_under(conditions, device):
-        ready = [execution(generator, one, conditions) for one in distinct.values()]
+        ready = list(map(executor(generator, conditions), distinct.values()))
         times = in_rounds([partial(_once, one, device) for one in ready], seconds, report)
     measured = dict(zip(distinct, times, strict=True))
     done = [_timed(row, measured[row.architecture.key], table) for row in rows]
@@ -136,7 +136,7 @@ def measure(
 
 def _once(ready: Execution, device: torch.device) -> tuple[float, list[float]]:
     """Milliseconds of one whole call, and of the parts of another."""
-    return latency_ms(ready.run, device), layer_times_ms(ready.run, ready.modules, device)
+    return latency_ms(ready.run, device), ready.parts_ms()
 
 
 def _timed(row: Row, times: Sequence[tuple[float, list[float]]], table: LatencyTable | None) -> Row:

@@ -40,6 +40,8 @@ class SearchConfig:
     truncation: float = option(1.0, "psi of their styles", at_least=0)
     perceptual: str = option("auto", "auto: that of the training", ("auto", "lpips", "embedded"))
     latency: bool = option(True, "measure milliseconds too (once for each space, machine and number of threads)")
+    executor: str = option("plain", "whose: plain, as in training; frozen, as in runtime", ("plain", "frozen"))
+    precision: str = option("32", "of its convolutions", ("32", "bf16"))
     seed: int = option(0, "of all draws")
     output: str | None = option(None, "folder; default: RUN/search/NAME, or logs/search/NAME", path=True)
     accelerator: str = option("auto", "where to compute", ("auto", "cpu", "gpu"))
@@ -86,6 +88,8 @@ def request(config: SearchConfig) -> "Request":
         truncation=config.truncation,
         points=config.points,
         latency=config.latency,
+        executor=config.executor,
+        dtype="bfloat16" if config.precision == "bf16" else "float32",
         device=machine.device(config.accelerator).type,
         output=Path(config.output) if config.output else None,
         cache=machine.cache_folder(config.cache),

@@ -199,16 +199,23 @@ class Generator(nn.Module):
         with torch.autocast(w_plus.device.type, enabled=False):
             return self._synthesize(w_plus, architecture.channels, noise, wanted, dtype)
 
-    def _wanted(self, architecture: Architecture, resolutions: Sequence[int] | None) -> list[int]:
-        exists = [4 << j for j in range(len(self.to_rgb))]
+    def check(self, architecture: Architecture) -> None:
+        """Raise `UserError` unless `architecture` fits this generator."""
         full = self.space.full_channels
         fits = len(architecture.channels) == len(full) and all(map(operator.le, architecture.channels, full))
-        if architecture.resolution not in exists or not fits:
+        if architecture.resolution not in self._resolutions or not fits:
             raise UserError(
                 f"the architecture of {architecture.resolution} px with channels {architecture.channels} does not fit "
                 f"a generator of {self.space.resolution} px with channels {full}"
             )
-        available = [r for r in exists if r <= architecture.resolution]
+
+    @property
+    def _resolutions(self) -> list[int]:
+        return [4 << j for j in range(len(self.to_rgb))]
+
+    def _wanted(self, architecture: Architecture, resolutions: Sequence[int] | None) -> list[int]:
+        self.check(architecture)
+        available = [r for r in self._resolutions if r <= architecture.resolution]
         unknown = set(resolutions or ()) - set(available)
         if unknown:
             raise UserError(f"resolutions {sorted(unknown)} are not among {available}")

@@ -2,7 +2,7 @@
 
 import contextlib
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from anycost.architecture import Architecture
 from anycost.errors import UserError
 from anycost.networks.generator import Generator
+from anycost.pricing.latency import layer_times_ms, told_times_ms
+from anycost.runtime.renderer import Renderer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -24,7 +26,7 @@ class Conditions:
         executor: a key of `EXECUTORS`.
         device: the processor's or the GPU's name.
         threads: PyTorch's, of one operation.
-        dtype: of the convolutions: float32, or bfloat16 by autocast.
+        dtype: of the convolutions: float32 or bfloat16.
         batch_size: pictures of one call; milliseconds are those of the whole call.
         torch: PyTorch's version.
     """
@@ -43,21 +45,54 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Execution:
-    """One architecture, ready to run. `modules` are those of its layers in the order of `macs.executed_layers`."""
+    """One architecture, ready to run.
+
+    Args:
+        run: one call.
+        parts_ms: one call too; milliseconds of what precedes its first layer, and of each layer in the order of
+            `macs.executed_layers`.
+    """
 
     run: Callable[[], object]
-    modules: Sequence[nn.Module]
+    parts_ms: Callable[[], list[float]]
 
 
-def plain(generator: Generator, architecture: Architecture, latents: Tensor) -> Execution:
+Executor = Callable[[Architecture], Execution]
+
+
+def _plain(generator: Generator, wanted: Conditions, latents: Tensor) -> Executor:
     """The shared generator, called with the architecture: what training and `sampling` do."""
-    modules: list[nn.Module] = []
-    for level in range(architecture.resolution.bit_length() - 2):
-        modules += [*generator.layers[max(2 * level - 1, 0) : 2 * level + 1], generator.to_rgb[level]]
-    return Execution(lambda: generator(latents, architecture), modules)
+    device = generator.constant.device
+
+    def execution(architecture: Architecture) -> Execution:
+        modules: list[nn.Module] = []
+        for level in range(architecture.resolution.bit_length() - 2):
+            modules += [*generator.layers[max(2 * level - 1, 0) : 2 * level + 1], generator.to_rgb[level]]
+
+        def run() -> Tensor:
+            return generator(latents, architecture)
+
+        return Execution(run, lambda: layer_times_ms(run, modules, device))
+
+    return execution
 
 
-EXECUTORS: dict[str, Callable[[Generator, Architecture, Tensor], Execution]] = {"plain": plain}
+def _frozen(generator: Generator, wanted: Conditions, latents: Tensor) -> Executor:
+    """Mapping, then a sub-generator that was frozen for the architecture: what `runtime` does."""
+    renderer = Renderer(generator, wanted.dtype)
+
+    def execution(architecture: Architecture) -> Execution:
+        frozen, layers = renderer.frozen(architecture), 3 * (architecture.resolution.bit_length() - 2) - 1
+
+        def run(begin: Callable[[int], None] = lambda place: None) -> Tensor:
+            return frozen.run(renderer.mapping(latents), begin=begin)
+
+        return Execution(run, lambda: told_times_ms(run, layers, renderer.device))
+
+    return execution
+
+
+EXECUTORS: dict[str, Callable[[Generator, Conditions, Tensor], Executor]] = {"plain": _plain, "frozen": _frozen}
 
 
 def conditions(
@@ -100,8 +135,8 @@ def running_under(wanted: Conditions, device: torch.device) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def execution(generator: Generator, architecture: Architecture, wanted: Conditions) -> Execution:
-    """`architecture` in the executor of `wanted`, on fixed latents."""
+def executor(generator: Generator, wanted: Conditions) -> Executor:
+    """What turns architectures into calls on fixed latents, with the executor of `wanted`."""
     draws = torch.Generator().manual_seed(0)
     latents = torch.randn(wanted.batch_size, generator.latent_dim, generator=draws)
-    return EXECUTORS[wanted.executor](generator, architecture, latents.to(generator.constant))
+    return EXECUTORS[wanted.executor](generator, wanted, latents.to(generator.constant))

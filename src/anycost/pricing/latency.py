@@ -80,6 +80,24 @@ def layer_times_ms(
     return [_between(first, second) for first, second in pairwise(marks)]
 
 
+def told_times_ms(
+    call: Callable[[Callable[[int], None]], object], layers: int, device: torch.device | str = "cpu"
+) -> list[float]:
+    """As `layer_times_ms`, of a `call(begin)` that tells `begin` the place of the layer which runs from now on.
+
+    A layer may begin several times; its times are added.
+    """
+    device = torch.device(device)
+    marks = [(-1, _mark(device))]
+    call(lambda place: marks.append((place, _mark(device))))
+    marks.append((layers, _mark(device)))
+    _wait(device)
+    times = [0.0] * (1 + layers)
+    for (place, start), (_, end) in pairwise(marks):
+        times[1 + place] += _between(start, end)
+    return times
+
+
 def device_name(device: torch.device | str) -> str:
     """What a latency was measured on, for tables: the GPU's name, or `cpu (N threads)`."""
     device = torch.device(device)

@@ -17,8 +17,7 @@ import torch
 
 from anycost.architecture import Architecture, ArchitectureSpace
 from anycost.networks.generator import Generator
-from anycost.pricing.executors import Conditions, execution, running_under
-from anycost.pricing.latency import layer_times_ms
+from anycost.pricing.executors import Conditions, Executor, executor, running_under
 from anycost.pricing.latency_table import LatencyTable, LayerTimes, PredictionError
 from anycost.pricing.macs import executed_layers
 
@@ -49,7 +48,8 @@ def survey(
     generator.eval()
     try:
         with running_under(wanted, device):
-            rounds = _rounds(lambda: _round(generator, wanted, cover, wholes, rng, cells, parts), seconds, report)
+            execute = executor(generator, wanted)
+            rounds = _rounds(lambda: _round(execute, cover, wholes, rng, cells, parts), seconds, report)
     finally:
         generator.train(training)
     return _table(generator, wanted, wholes, cells, [sum(one) for one in parts], rounds)
@@ -130,8 +130,7 @@ def _held_out(space: ArchitectureSpace, rng: random.Random, known: list[Architec
 
 
 def _round(
-    generator: Generator,
-    wanted: Conditions,
+    execute: Executor,
     cover: _Cover,
     wholes: list[Architecture],
     rng: random.Random,
@@ -139,13 +138,11 @@ def _round(
     parts: _Parts,
 ) -> None:
     """One pass over the cover and all wholes in random order, which lowers the times in `cells` and `parts`."""
-    device = generator.constant.device
     jobs: list[int | None] = [*range(len(wholes)), *[None] * cover.size]
     rng.shuffle(jobs)
     for job in jobs:
         architecture = cover.draw() if job is None else wholes[job]
-        ready = execution(generator, architecture, wanted)
-        times = layer_times_ms(ready.run, ready.modules, device)
+        times = execute(architecture).parts_ms()
         if job is not None:
             parts[job] = list(map(min, times, parts[job] or times))
             continue

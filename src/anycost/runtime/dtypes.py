@@ -4,7 +4,7 @@ import torch
 
 from anycost.errors import UserError
 
-NAMES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+NAMES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def has_fast_bf16(cuda: bool) -> bool:
@@ -21,8 +21,10 @@ def fastest_dtype(device: torch.device | str = "cpu") -> torch.dtype:
 
 def resolve_dtype(dtype: torch.dtype | str, device: torch.device) -> torch.dtype:
     """`"auto"`, a name such as `"bfloat16"`, or a dtype -> a dtype that convolutions on `device` run in."""
-    found = fastest_dtype(device) if dtype == "auto" else NAMES.get(dtype) if isinstance(dtype, str) else dtype
-    if found not in NAMES.values():
+    if dtype == "auto":
+        return fastest_dtype(device)
+    found = NAMES.get(dtype) if isinstance(dtype, str) else dtype
+    if found is None or found not in NAMES.values():
         raise UserError(f"dtype={dtype} is not one of auto, {', '.join(NAMES)}")
     if found == torch.float16 and device.type == "cpu":
         raise UserError("dtype=float16 needs a GPU; use bfloat16 or float32 on the CPU")

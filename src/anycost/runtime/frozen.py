@@ -11,6 +11,7 @@ from anycost.errors import UserError
 from anycost.networks.generator import Generator, Noise
 from anycost.runtime.compilation import compile_levels, require_compiler
 from anycost.runtime.dtypes import resolve_dtype
+from anycost.runtime.layers import FrozenConv, FrozenLevel
 from anycost.runtime.scratch import ScratchPool
 from anycost.runtime.shared import SharedWeights
 from anycost.runtime.streaming import BORDER, StreamedLevel, bordered
@@ -36,6 +37,7 @@ def freeze(
     """
     device = torch.device(device or generator.constant.device)
     architecture = architecture or generator.space.full()
+    generator.check(architecture)
     if compile:
         require_compiler(device)
     weights = SharedWeights(generator, resolve_dtype(dtype, device), device, architecture, compile)
@@ -145,6 +147,10 @@ class FrozenGenerator(nn.Module):
                     features, skip = run(features, skip, codes_here, maps, scratch, out, enter(level))
                 finished.append(skip)
         return finished[0] if len(finished) == 1 else torch.cat(finished)
+
+    def own_layers(self) -> list[FrozenConv]:
+        """The convolutions that hold weights of their own, which other architectures may share."""
+        return [conv for level in self.batched for conv in cast(list[FrozenConv], list(cast(FrozenLevel, level).convs))]
 
     def _codes(self, w: Tensor) -> Tensor:
         if w.dim() not in (2, 3) or w.shape[-1] != self.latent_dim or (w.dim() == 3 and w.shape[1] < self.num_styles):

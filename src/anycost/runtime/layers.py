@@ -54,6 +54,11 @@ class FrozenConv(_Modulated):
             kernel = (fir_kernel() * 4).to(self.weight)
             self.register_buffer("filter", kernel.expand(self.outputs, 1, 4, 4).contiguous())
 
+    @property
+    def own_bytes(self) -> int:
+        """What the weight takes in the layout of the dtype."""
+        return self.outputs * self.inputs * 9 * self.dtype.itemsize
+
     def demodulation(self, style: Tensor) -> Tensor:
         """Style `[B, in]` -> `[B, out]`: what makes every output of unit variance, times sqrt(2)."""
         return torch.rsqrt(style.square() @ self.power.t() + 1e-8) * SQRT2
@@ -120,12 +125,12 @@ class FrozenRGB(_Modulated):
         batch, channels, height, width = x.shape
         pixels = x.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
         colours = torch.bmm(self.colours(code), pixels.transpose(1, 2)).float().view(batch, 3, height, width)
-        return colours.add_(self.base(skip))
+        return colours + self.base(skip)
 
     def base(self, skip: Tensor | None) -> Tensor:
         """What the colours are added to: the bias, and the image so far, doubled in size."""
         bias = self.bias[:, None, None]
-        return bias if skip is None else upsample(skip).add_(bias)
+        return bias if skip is None else upsample(skip) + bias
 
 
 class FrozenLevel(nn.Module):

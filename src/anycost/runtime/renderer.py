@@ -1,27 +1,33 @@
 """One set of shared weights that serves many architectures, from any number of threads."""
 
+import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from anycost.architecture import Architecture
 from anycost.networks.generator import Generator, Noise
+from anycost.runtime.compilation import require_compiler
 from anycost.runtime.dtypes import resolve_dtype
 from anycost.runtime.frozen import FrozenGenerator
 from anycost.runtime.scratch import ScratchPool
 from anycost.runtime.shared import SharedWeights
 
-_KEPT = 8
+KEPT_BYTES = 512 << 20
+"""What the frozen forms of all architectures may take together, beside the shared weights."""
 
 
 class Renderer:
-    """Renders any architecture of `generator`; what was frozen for one is kept for the next time.
+    """Renders any architecture of `generator`, whose weights it copies.
+
+    What was frozen for an architecture is kept for the next time; architectures that have the same channels in a
+    layer share it. Beyond `KEPT_BYTES`, the architecture that was not asked for the longest is forgotten.
 
     Args:
-        generator: its weights must not change any more.
+        generator: of any space; mapping and truncation are its own.
         dtype: as for `freeze`.
         device: where it runs; default: where the generator lies.
         threads: CPU threads of one picture; None: PyTorch's present number.
@@ -37,10 +43,13 @@ class Renderer:
         compile: bool = False,
     ) -> None:
         self.device = torch.device(device or generator.constant.device)
+        if compile:
+            require_compiler(self.device)
         self.generator, self.space = generator.to(self.device), generator.space
-        self.dtype, self.threads, self.compile = resolve_dtype(dtype, self.device), threads, compile
+        self.dtype, self.threads = resolve_dtype(dtype, self.device), threads
+        self._weights = SharedWeights(generator, self.dtype, self.device, compile=compile)
+        self._pool = ScratchPool()
         self._frozen: OrderedDict[tuple[int, tuple[int, ...]], FrozenGenerator] = OrderedDict()
-        self._weights, self._pool = SharedWeights(generator, self.dtype, self.device), ScratchPool()
         self._lock = threading.Lock()
         self._center: Tensor | None = None
 
@@ -53,26 +62,33 @@ class Renderer:
     ) -> Tensor:
         """The image `[B, 3, r, r]` of `architecture` (default: full); arguments as of `FrozenGenerator`."""
         frozen = self.frozen(architecture or self.space.full())
-        if self.threads is not None and self.threads != torch.get_num_threads():
-            torch.set_num_threads(self.threads)
-        return frozen(w, noise, cancelled)
+        with _threads(self.threads):
+            return frozen(w, noise, cancelled)
 
     def frozen(self, architecture: Architecture) -> FrozenGenerator:
         """The frozen form of `architecture`, made at its first use."""
+        self.generator.check(architecture)
         with self._lock:
             found = self._frozen.get(architecture.key)
-            if found is None:
-                found = FrozenGenerator(self._weights, architecture, self._pool)
-                self._frozen[architecture.key] = found
-                while len(self._frozen) > _KEPT:
-                    self._frozen.popitem(last=False)
-            self._frozen.move_to_end(architecture.key)
+            if found is not None:
+                self._frozen.move_to_end(architecture.key)
+                return found
+            found = self._frozen[architecture.key] = FrozenGenerator(self._weights, architecture, self._pool)
+            while self.kept_bytes > KEPT_BYTES and len(self._frozen) > 1:
+                self._frozen.popitem(last=False)
             return found
+
+    @property
+    def kept_bytes(self) -> int:
+        """What the frozen forms take beside the shared weights: laid-out weights that are no view of these."""
+        layers = {layer for one in self._frozen.values() for layer in one.own_layers()}
+        return sum(layer.own_bytes for layer in layers)
 
     @torch.no_grad()
     def mapping(self, z: Tensor) -> Tensor:
         """z `[..., latent_dim]` -> w of the same shape, float32."""
-        return self.generator.mapping(z.to(self.generator.constant))
+        with torch.autocast(self.device.type, enabled=False):
+            return self.generator.mapping(z.to(self.generator.constant)).float()
 
     @torch.no_grad()
     def styles(
@@ -83,3 +99,17 @@ class Renderer:
             self._center = self.generator.truncation_center()
         latents = latents.to(self.device)
         return self.generator.styles(latents, latents_in, mixing_cutoff, truncation, self._center)
+
+
+@contextlib.contextmanager
+def _threads(wanted: int | None) -> Iterator[None]:
+    """PyTorch's threads of this thread's operators as `wanted`; what was set before comes back at the end."""
+    before = torch.get_num_threads()
+    if wanted is None or wanted == before:
+        yield
+        return
+    torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

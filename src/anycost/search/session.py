@@ -12,7 +12,7 @@ from anycost.interchange.locating import find_weights, open_generator, weights_i
 from anycost.networks.generator import Generator
 from anycost.networks.perceptual import PerceptualDistance, perceptual_distance
 from anycost.networks.published import VGG16, MissingWeights
-from anycost.pricing.executors import conditions
+from anycost.pricing.executors import Conditions, conditions
 from anycost.pricing.latency_table import LatencyTable, cached_table, warn_if_poor
 from anycost.pricing.price_list import PriceList
 from anycost.search.archive import Archive, Evaluation
@@ -44,6 +44,8 @@ class Request:
         truncation: psi of their styles.
         points: budgets of `pareto`.
         latency: whether milliseconds are known.
+        executor: whose milliseconds, a key of `pricing.executors.EXECUTORS`.
+        dtype: of its convolutions.
         device: what the generator runs on.
         output: the folder; None for the usual one.
         logs: where folders of weights outside a run go.
@@ -58,6 +60,8 @@ class Request:
     truncation: float = 1.0
     points: int = 8
     latency: bool = True
+    executor: str = "plain"
+    dtype: str = "float32"
     device: str = "cpu"
     output: Path | None = None
     logs: Path = Path("logs")
@@ -89,6 +93,11 @@ class Session:
         return decided_method(self.request.settings.method, self.generator.space)
 
     @property
+    def _conditions(self) -> Conditions:
+        """What milliseconds are measured under."""
+        return conditions(self.generator, self.request.executor, dtype=self.request.dtype)
+
+    @property
     def expected_evaluations(self) -> int:
         """At most so many."""
         space = self.generator.space
@@ -112,7 +121,7 @@ class Session:
             "truncation": request.truncation,
             "latency": request.latency,
             # The last digits of sums, and all milliseconds, depend on these.
-            "machine": {**asdict(conditions(self.generator)), "torch": torch.__version__},
+            "machine": {**asdict(self._conditions), "torch": torch.__version__},
         }
 
     @cached_property
@@ -143,7 +152,7 @@ class Session:
             warn_if_poor(table, f"this search keeps its table; remove {self.folder} to begin a new one", self.report)
             return table
         self.perceptual  # noqa: B018 - what it lacks is said now, not after the latencies were measured
-        return cached_table(self.generator, conditions(self.generator), self.request.cache, report=self.report)
+        return cached_table(self.generator, self._conditions, self.request.cache, report=self.report)
 
     @cached_property
     def budgets(self) -> list[Budget]:

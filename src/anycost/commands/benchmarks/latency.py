@@ -36,7 +36,7 @@ class LatencyConfig:
     batch_size: int = option(1, "pictures of one call", at_least=1)
     threads: int | None = option(None, "CPU threads; default: the cores", at_least=1)
     precision: str = option("32", "of the convolutions", ("32", "bf16"))
-    executor: str = option("plain", "what runs the architectures", ("plain",))
+    executor: str = option("plain", "plain: as in training; frozen: as in runtime", ("plain", "frozen"))
     accelerator: str = option("auto", "where to compute", ("auto", "cpu", "gpu"))
     predict: bool = option(True, "predict from single layers too (measured once, then kept in the cache)")
     seconds: float = option(20.0, "about how long to measure", at_least=0)
