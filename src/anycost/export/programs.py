@@ -1,13 +1,10 @@
 """PyTorch's own formats: a `torch.export` program, and a package that AOTInductor has compiled for this machine."""
 
 import json
-import logging
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from anycost.errors import UserError
 from anycost.export.subject import Run, Subject
@@ -17,7 +14,7 @@ DESCRIPTION = "anycost.json"
 
 
 def trace(subject: Subject) -> torch.export.ExportedProgram:
-    return torch.export.export(subject.graph, (), subject.traced, dynamic_shapes=subject.dynamic_shapes)
+    return torch.export.export(subject.graph, tuple(subject.traced.values()), dynamic_shapes=subject.dynamic_shapes)
 
 
 def program_bytes(subject: Subject) -> bytes:
@@ -31,19 +28,20 @@ def program_bytes(subject: Subject) -> bytes:
 def program_run(content: bytes) -> Run:
     """The program as `torch.export.load` reads it back."""
     module = torch.export.load(BytesIO(content)).module()
-    return lambda inputs: module(**inputs)
+    return lambda inputs: module(*inputs.values())
 
 
 def compile_package(subject: Subject, path: Path) -> None:
     """Write the compiled package to `path`, which must end in `.pt2`. Raises `UserError` without a C++ compiler."""
     _check_compiler()
     from torch._inductor import aoti_compile_and_package
+    from torch._inductor.exc import CppCompileError
 
-    logging.getLogger("torch._inductor").setLevel(logging.ERROR)
-    description = {DESCRIPTION: json.dumps(subject.description, sort_keys=True)}
-    aoti_compile_and_package(
-        trace(subject), package_path=str(path), inductor_configs={"aot_inductor.metadata": description}
-    )
+    settings = {"aot_inductor.metadata": {DESCRIPTION: json.dumps(subject.description, sort_keys=True)}}
+    try:
+        aoti_compile_and_package(trace(subject), package_path=str(path), inductor_configs=settings)
+    except CppCompileError as error:
+        raise UserError(f"format=aoti: the C++ compiler failed; format=torch_export needs none. {error}") from error
 
 
 def package_run(path: Path) -> Run:
@@ -51,11 +49,7 @@ def package_run(path: Path) -> Run:
     from torch._inductor import aoti_load_package
 
     compiled = aoti_load_package(str(path))
-
-    def run(inputs: Mapping[str, Tensor]) -> Tensor:
-        return compiled(**inputs)
-
-    return run
+    return lambda inputs: compiled(*inputs.values())
 
 
 def _check_compiler() -> None:
