@@ -233,7 +233,7 @@ def test_weights_of_channels_that_are_not_trained(trained: RunDir, refused: Refu
     small = generator.extract(architecture)
     write_weights("small.safetensors", generator_tensors(small), generator_header(small))
     message = refused("ada_ch", "init_from=small.safetensors")
-    assert "a generator of the channels 8, 8, 8, 8, 4, 8, which no model.multiplier and model.channel_cap give" in message
+    assert "the channels 8, 8, 8, 8, 4, 8, which no model.multiplier and model.channel_cap give" in message
 
 
 def test_embedded_weights_are_no_start(refused: Refused, command: Command, trained: RunDir) -> None:

@@ -44,8 +44,8 @@ def read_resnet(content: Mapping[str, Any], choice: Choice) -> Imported:
 
 def _encoder(state: Mapping[str, Any], left_out: list[str]) -> Imported:
     mean = floats(state["mean_latent"], "mean_latent").squeeze()
-    outputs = floats(state["fc.weight"], "fc.weight").shape[0]
-    latent_dim = mean.numel()
+    weight = floats(state["fc.weight"], "fc.weight")
+    outputs, latent_dim = weight.shape[0] if weight.dim() else 0, mean.numel()
     if mean.dim() != 1 or outputs % latent_dim or not _is_style_count(outputs // latent_dim):
         raise UserError(
             f"fc.weight gives {outputs} numbers, which are no W+ of codes like mean_latent {list(mean.shape)}"
