@@ -9,8 +9,8 @@ from torch import Tensor
 from anycost.interchange.foreign.limits import Refusal, shown
 
 _DEEPEST = 100  # levels of containers; NVIDIA's networks take 16
-_LARGEST = 1_000_000  # values, counted as often as they are referred to
-_LEAVES = (type(None), bool, int, float, str, bytes, bytearray, torch.dtype, Tensor)
+_LARGEST = 500_000  # values, counted as often as they are referred to
+_LEAVES = (type(None), bool, int, float, bytes, bytearray, torch.dtype, Tensor)
 _KEYS = (str, int, float, bytes, type(None))
 
 
@@ -39,7 +39,8 @@ class Foreign:
     Args:
         kind: `torch` (both formats of `torch.save`), `pickle`, `safetensors`, `json` or `npy`.
         content: None, bool, int, float, str, bytes, dict, list, tuple, set, `torch.dtype`, `torch.Tensor`, `Stub`, and
-            nothing else; a tree of at most 100 levels without cycles, in which the same object may occur twice.
+            nothing else; a tree of at most 100 levels without cycles, in which the same object may occur twice. Keys of
+            dicts and members of sets are text, numbers, bytes or None; texts can be printed.
             Tensors are dense, on the CPU, own their memory and need no gradient; numpy's arrays are tensors too.
         identity: sha256 of the file in hex.
         metadata: the text entries of a safetensors header.
@@ -85,13 +86,17 @@ def check_content(content: Any) -> None:
 
 
 def _children(value: Any) -> list[Any]:
-    """What a container holds, without the keys of dicts, which are plain."""
+    """What a container holds."""
     if isinstance(value, Stub):
         return [value.args, value.state]
     if isinstance(value, dict):
-        return list(value.values())
+        return [*value, *value.values()]
     if isinstance(value, list | tuple):
         return list(value)
-    if not isinstance(value, (*_LEAVES, set)):
-        raise Refusal(f"holds {shown(value)} where a value or a tensor should be")
+    if isinstance(value, set):
+        return list(value)
+    if isinstance(value, str):
+        value.encode()  # raises for half of a surrogate pair, which no message could print
+    elif not isinstance(value, _LEAVES):
+        raise Refusal(f"holds {shown(getattr(value, 'name', value))} where a value or a tensor should be")
     return []

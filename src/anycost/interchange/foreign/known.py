@@ -74,7 +74,7 @@ def _device(limits: Limits, kind: Any, index: Any = None) -> str:
 def _tensor(limits: Limits, storage: Any, offset: Any, size: Any, stride: Any, gradient: Any = None,
             hooks: Any = None, metadata: Any = None) -> Any:
     """`_rebuild_tensor` and `_rebuild_tensor_v2`; requires_grad and hooks are left out."""
-    if metadata:
+    if metadata is not None and metadata != {}:
         raise Refusal("has a tensor that is stored negated or conjugated")
     return strided(limits, storage, offset, size, stride)
 
@@ -84,7 +84,7 @@ def _tensor_of_type(
     metadata: Any = None,
 ) -> Any:
     """`_rebuild_tensor_v3`: the storage is untyped."""
-    if not isinstance(dtype, torch.dtype) or metadata:
+    if not isinstance(dtype, torch.dtype) or (metadata is not None and metadata != {}):
         raise Refusal("has a tensor of an unknown type")
     return strided(limits, storage, offset, size, stride, dtype)
 
@@ -109,7 +109,7 @@ class _NumberType(Unfinished):
         self.code = code
 
     def finish(self, limits: Limits, state: Any) -> np.dtype:
-        if not isinstance(state, tuple) or len(state) < 5 or not isinstance(state[1], str) or any(state[2:5]):
+        if not isinstance(state, tuple) or len(state) < 5 or state[2:5] != (None, None, None):
             raise Refusal("has a numpy type other than numbers")
         return number_type(self.code, state[1])
 
@@ -126,7 +126,9 @@ def _array(limits: Limits, subtype: Any, *_: Any) -> Unfinished:
 
 def _array_of_buffer(limits: Limits, buffer: Any, dtype: Any, shape: Any, order: Any) -> torch.Tensor:
     """How protocol 5 writes numpy's arrays."""
-    return from_array(limits, buffer, dtype, shape, order == "F")
+    if not isinstance(order, str):  # a deeply nested tuple must not be hashed
+        raise Refusal("has a numpy array in neither C nor Fortran order")
+    return from_array(limits, buffer, dtype, shape, {"C": False, "F": True}.get(order))
 
 
 def _number_type(limits: Limits, code: Any, *_: Any) -> Unfinished:

@@ -18,7 +18,10 @@ from anycost.interchange.foreign.limits import Limits, Refusal, shown
 _HIGHEST_PROTOCOL = 5
 _LONGEST_INTEGER = 128  # bits; PyTorch's magic number has 77
 _LONGEST_TEXT = 1 << 22  # NVIDIA's embedded source has 40 kB
-_RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg", "posix": "os", "nt": "os"}  # as users know them
+_RENAMED = {  # by Python 2, by protocols up to 2, and by platforms
+    "__builtin__": "builtins", "copy_reg": "copyreg", "commands": "subprocess", "cPickle": "pickle",
+    "_pickle": "pickle", "posix": "os", "nt": "os",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +116,6 @@ class Machine:
     def text(self, argument: str) -> None:
         if len(argument) > _LONGEST_TEXT:
             raise Refusal(f"has a text of {len(argument)} characters")
-        argument.encode()  # half of a surrogate pair cannot be printed in any message
         self.stack.append(argument)
 
     def protocol(self, argument: int) -> None:
@@ -232,7 +234,7 @@ class Machine:
         self.call(function, arguments)
 
     def new_with_keywords(self, argument: Any) -> None:
-        if self.stack.pop():
+        if self.stack.pop() != {}:
             raise Refusal("makes an object with keyword arguments")
         self.reduce(None)
 

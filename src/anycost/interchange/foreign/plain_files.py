@@ -2,17 +2,18 @@
 
 import json
 import re
+from math import isfinite
 from struct import unpack
 from typing import Any
 
 from safetensors.torch import load
 from torch import Tensor
 
-from anycost.interchange.foreign.limits import Limits, Refusal
+from anycost.interchange.foreign.limits import Limits, Refusal, shown
 from anycost.interchange.foreign.tensors import from_array, number_type
 
 _LARGEST_JSON = 1 << 23  # architectures and lists of seeds take kilobytes
-_LARGEST_HEADER = 1 << 23  # of safetensors; an entry takes some hundred bytes
+_LARGEST_HEADER = 1 << 21  # of safetensors; a tensor takes some hundred bytes
 _ARRAY = re.compile(
     r"\{'descr': '([<>|=])(\w{1,9})', 'fortran_order': (True|False), "
     r"'shape': \(((?:\d{1,18}, ?)*(?:\d{1,18})?)\),? ?\}\s*"
@@ -56,11 +57,14 @@ def read_json(content: bytes) -> Any:
     """The value of a JSON file, in which all numbers are finite."""
     if len(content) > _LARGEST_JSON:
         raise Refusal(f"is a text of {len(content)} bytes; JSON files of architectures have kilobytes")
-    return json.loads(content, parse_constant=_refuse_constant)
+    return json.loads(content, parse_constant=_finite, parse_float=_finite)
 
 
-def _refuse_constant(name: str) -> None:
-    raise Refusal(f"has a number that is {name}")
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise Refusal(f"has a number, {shown(text)}, that is not finite")
+    return number
 
 
 def is_json(content: bytes) -> bool:

@@ -20,11 +20,11 @@ from anycost.interchange.foreign.torch_files import read_archive, read_stream
 
 _LARGEST_FILE = 4 << 30  # a trainer's checkpoint of the largest StyleGAN2 has about one
 
-# What damaged bytes raise in struct, codecs, pickletools, zipfile, json, numpy and safetensors. None of them runs
-# anything, and everything that this package checks itself is a Refusal.
+# What damaged bytes raise in struct, codecs, pickletools, zipfile, json, numpy, torch and safetensors (warnings where
+# Python makes errors of them). None of these runs anything; what this package checks itself is a Refusal.
 _DAMAGE = (
     EOFError, IndexError, KeyError, ValueError, TypeError, OverflowError, NotImplementedError, RecursionError,
-    StructError, zipfile.BadZipFile, SafetensorError,
+    RuntimeError, StructError, zipfile.BadZipFile, SafetensorError, Warning,
 )  # fmt: skip
 
 _OTHERS: tuple[tuple[int, bytes, str], ...] = (
@@ -65,13 +65,11 @@ def _bytes(path: Path) -> bytes:
     if not path.is_file():
         raise UserError(f"{path} is no file" if path.exists() else f"{path} does not exist")
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_FILE + 1)
+        if path.stat().st_size > _LARGEST_FILE:
+            raise UserError(f"{path} is larger than {_LARGEST_FILE >> 30} GiB, which no checkpoint of such networks is")
+        return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > _LARGEST_FILE:
-        raise UserError(f"{path} is larger than {_LARGEST_FILE >> 30} GiB, which no checkpoint of such networks is")
-    return content
 
 
 def _read(content: bytes) -> tuple[str, Any, dict[str, str]]:

@@ -59,6 +59,8 @@ def from_array(limits: Limits, raw: Any, dtype: Any, shape: Any, fortran: Any) -
     """The tensor of a numpy array: `raw` bytes of a number `dtype`, in C or Fortran order."""
     if not isinstance(dtype, np.dtype) or not isinstance(raw, bytes | bytearray | memoryview):
         raise Refusal("has a numpy array without type or bytes")
+    if not isinstance(fortran, bool):
+        raise Refusal("has a numpy array in neither C nor Fortran order")
     limits.step(_STEPS)
     shape = _naturals(shape, "shape")
     if prod(shape) * dtype.itemsize != len(raw):
@@ -74,7 +76,7 @@ def from_array(limits: Limits, raw: Any, dtype: Any, shape: Any, fortran: Any) -
 
 def number_type(code: Any, order: Any = "=") -> np.dtype:
     """numpy's type of numbers by its code without byte order (`f4`); others, objects among them, are refused."""
-    if code == "O" or (isinstance(code, str) and code[:1] == "O"):
+    if not isinstance(code, str) or code.startswith("O"):
         raise Refusal("has a numpy array of Python objects, which is a pickle inside; only numbers are read")
     if code not in ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8") or order not in (
         "<", ">", "|", "="

@@ -3,9 +3,9 @@
 import zlib
 from collections.abc import Callable
 from io import BytesIO
-from struct import unpack
+from struct import unpack, unpack_from
 from typing import Any
-from zipfile import ZIP_STORED, ZipFile
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import torch
 
@@ -22,15 +22,11 @@ _LOCAL_HEADER = 30
 
 def read_archive(content: bytes, limits: Limits) -> Any:
     """The value in a zip archive of `torch.save`; damaged ones raise what `zipfile` raises, others `Refusal`."""
-    entries = _entries(content)
-    names = [name for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
-    if any(name.endswith("/constants.pkl") or "/code/" in name for name in entries):
-        raise Refusal("is a TorchScript archive, which is a program; ask for the state dict of its module")
-    if entries and all(name.endswith(".npy") for name in entries):
-        raise Refusal("is an .npz archive of numpy; save the array that is meant with numpy.save as an .npy file")
-    if len(names) != 1:
-        raise Refusal("is a zip archive, but not one of torch.save: it has no data.pkl")
-    folder = names[0].removesuffix("data.pkl")
+    if content.count(b"PK\x01\x02") > _MOST_ENTRIES:
+        raise Refusal(f"is a zip archive of more than {_MOST_ENTRIES} entries")
+    listed = ZipFile(BytesIO(content)).infolist()
+    folder = _folder([entry.filename for entry in listed])
+    entries = _views(memoryview(content), listed)
     if bytes(entries.get(f"{folder}byteorder", b"little")).strip() != b"little":
         raise Refusal("was written on a big-endian machine; load and save it on a usual one")
 
@@ -41,7 +37,42 @@ def read_archive(content: bytes, limits: Limits) -> Any:
             raise Refusal(f"lacks data: storage {shown(key)} should hold {count} values of {dtype}")
         return Storage(dtype, data[: count * dtype.itemsize])
 
-    return _machine(BytesIO(entries[names[0]]), limits, storage).run()
+    return _machine(BytesIO(entries[f"{folder}data.pkl"]), limits, storage).run()
+
+
+def _folder(names: list[str]) -> str:
+    """Where in the archive everything lies; a `Refusal` for archives of other programs."""
+    if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
+        raise Refusal("is a TorchScript archive, which is a program; ask for the state dict of its module")
+    if names and all(name.endswith(".npy") for name in names):
+        raise Refusal("is an .npz archive of numpy; save the array that is meant with numpy.save as an .npy file")
+    found = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
+    if len(found) != 1:
+        raise Refusal("is a zip archive, but not one of torch.save: it has no data.pkl")
+    return found[0].removesuffix("data.pkl")
+
+
+def _views(content: memoryview, listed: list[ZipInfo]) -> dict[str, memoryview]:
+    """The entries of a zip archive without compression, where they lie; their checksums are right."""
+    entries: dict[str, memoryview] = {}
+    end = 0
+    for entry in sorted(listed, key=lambda entry: entry.header_offset):
+        name = shown(entry.filename)
+        if entry.compress_type != ZIP_STORED or entry.flag_bits & 1 or entry.compress_size != entry.file_size:
+            raise Refusal(f"has a compressed or encrypted entry, {name}; torch.save writes none")
+        if entry.filename in entries:
+            raise Refusal(f"has two entries of the name {name}")
+        if entry.header_offset < end:
+            raise Refusal(f"has an entry, {name}, that overlaps with another")
+        mark, name_length, extra_length = unpack_from("<4s22xHH", content, entry.header_offset)
+        start = entry.header_offset + _LOCAL_HEADER + name_length + extra_length
+        end = start + entry.file_size
+        if mark != b"PK\x03\x04" or end > len(content):
+            raise Refusal(f"has an entry, {name}, that is not where it should be")
+        if zlib.crc32(content[start:end]) != entry.CRC:
+            raise Refusal(f"is damaged: the checksum of {name} is wrong")
+        entries[entry.filename] = content[start:end]
+    return entries
 
 
 def read_stream(content: bytes, limits: Limits) -> tuple[str, Any]:
@@ -67,7 +98,7 @@ def _read_legacy(stream: BytesIO, content: memoryview, limits: Limits) -> Any:
     make the tensors.
     """
     version, machine = _machine(stream, limits).run(), _machine(stream, limits).run()
-    if version != _VERSION or not isinstance(machine, dict):
+    if type(version) is not int or version != _VERSION or not isinstance(machine, dict):
         raise Refusal(f"is a PyTorch file of unknown version {shown(version)}")
     if machine.get("little_endian") is not True:
         raise Refusal("was written on a big-endian machine; load and save it on a usual one")
@@ -130,27 +161,3 @@ def _declared(identifier: Any) -> tuple[torch.dtype, str, int]:
         raise Refusal("has views of storages, as PyTorch before 0.4 wrote them; load and save it with a newer one")
     return kind.dtype, key, count
 
-
-def _entries(content: bytes) -> dict[str, memoryview]:
-    """The entries of a zip archive without compression, as views; their checksums are right."""
-    if content.count(b"PK\x01\x02") > _MOST_ENTRIES:
-        raise Refusal(f"is a zip archive of more than {_MOST_ENTRIES} entries")
-    view = memoryview(content)
-    entries: dict[str, memoryview] = {}
-    end = 0
-    for entry in sorted(ZipFile(BytesIO(content)).infolist(), key=lambda entry: entry.header_offset):
-        name = shown(entry.filename)
-        if entry.compress_type != ZIP_STORED or entry.flag_bits & 1 or entry.compress_size != entry.file_size:
-            raise Refusal(f"has a compressed or encrypted entry, {name}; torch.save writes none")
-        if entry.filename in entries:
-            raise Refusal(f"has two entries of the name {name}")
-        header = view[entry.header_offset : entry.header_offset + _LOCAL_HEADER]
-        name_length, extra_length = unpack("<HH", header[26:])
-        start = entry.header_offset + _LOCAL_HEADER + name_length + extra_length
-        if entry.header_offset < end or start + entry.file_size > len(view):
-            raise Refusal(f"has an entry, {name}, that overlaps with others or is cut off")
-        end = start + entry.file_size
-        if zlib.crc32(view[start:end]) != entry.CRC:
-            raise Refusal(f"is damaged: the checksum of {name} is wrong")
-        entries[entry.filename] = view[start:end]
-    return entries
