@@ -63,7 +63,7 @@ class Meter:
         seconds = time.perf_counter() - self.start
         rate = self.done / seconds
         shown = f"{rate:.0f}" if rate >= 100 else f"{rate:.3g}"
-        return f"{self.done} {unit} in {seconds:.1f} s, {shown} a second"
+        return f"{self.done} {unit}{'s' if self.done > 1 else ''} in {seconds:.1f} s, {shown} a second"
 
 
 @dataclass
@@ -101,7 +101,7 @@ def generate(config: GenerateConfig, kind: str) -> str:
         else:
             write_people(scene, people(scene), kind)
     dtype = str(scene.renderer.dtype).removeprefix("torch.")
-    return f"{config.output}: {scene.meter.speed('frames' if kind == '.mp4' else 'pictures')} ({dtype})"
+    return f"{config.output}: {scene.meter.speed('frame' if kind == '.mp4' else 'picture')} ({dtype})"
 
 
 def check_writable(path: Path) -> None:
