@@ -17,7 +17,7 @@ _LICENCES = (
 
 def uniform_architectures(space: ArchitectureSpace) -> dict[str, Architecture]:
     """All uniform architectures by label, from the largest down; what would leave a layer no channel is left out."""
-    found = {}
+    found: dict[str, Architecture] = {}
     for resolution in reversed(space.resolutions):
         for ratio in reversed(space.ratios):
             try:

@@ -78,7 +78,8 @@ def space_of(entries: Mapping[str, Any]) -> ArchitectureSpace:
             raise UserError(f"space.{name}={shown(value)} is not within what can be")
     if "resolution" not in entries:
         raise UserError("space has no resolution")
-    space = ArchitectureSpace(**{name: tuple(x) if isinstance(x, list) else x for name, x in entries.items()})
+    values: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in entries.items()}
+    space = ArchitectureSpace(**values)
     if min(ladder(space.resolution, space.multiplier, space.channel_cap)) < 1:
         raise UserError(f"space.multiplier={space.multiplier:g} leaves layers without a channel")
     return space
