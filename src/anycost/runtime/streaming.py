@@ -20,7 +20,7 @@ from anycost.runtime.weights import StyledWeights
 
 F = nn.functional
 BORDER = 2
-_STRIP_BYTES = 8 << 20  # of one layer's rows: several such strips fit a cache of 32 MiB
+STRIP_BYTES = 8 << 20  # of one layer's rows: several such strips fit a cache of 32 MiB
 
 
 class StreamedConv(FrozenConv):
@@ -51,9 +51,11 @@ class StreamedLevel(nn.Module):
 
     @property
     def rows(self) -> int:
-        """Rows of a strip: a power of two."""
-        row_bytes = self.side * self.up.outputs * self.dtype.itemsize
-        return min(self.side, max(8, 1 << (_STRIP_BYTES // row_bytes).bit_length() - 1))
+        """Rows of a strip: a power of two, from 8 up."""
+        row_bytes, rows = self.side * self.up.outputs * self.dtype.itemsize, 8
+        while rows < self.side and 2 * rows * row_bytes <= STRIP_BYTES:
+            rows *= 2
+        return rows
 
     def forward(
         self,
