@@ -20,7 +20,7 @@ class StandIn(ThreadingHTTPServer):
 
     `repos` maps a name to its branches, a branch to commits, a commit to (its name, files). `cuts` counts how many
     downloads of a file still break off halfway; `refuse_writes` answers 403 to whoever writes, `fail_commits` 500 to
-    the last request of a push.
+    the last request of a push. A download of `stalled` stops halfway, sets `halfway` and waits for `go_on`.
     """
 
     def __init__(self) -> None:
@@ -30,6 +30,8 @@ class StandIn(ThreadingHTTPServer):
         self.lfs: dict[str, bytes] = {}
         self.cuts: dict[str, int] = {}
         self.refuse_writes = self.fail_commits = False
+        self.stalled: str | None = None
+        self.halfway, self.go_on = threading.Event(), threading.Event()
         self.tokens: set[str] = set()
         self.requests: list[str] = []
 
@@ -184,6 +186,8 @@ class Handler(BaseHTTPRequestHandler):
         if start and int(start[1]):
             headers["Content-Range"] = f"bytes {start[1]}-{len(content) - 1}/{len(content)}"
             content = content[int(start[1]) :]
+        if self.command == "GET" and self.server.stalled == path:
+            self.server.cuts[path] = 1
         if self.command == "GET" and self.server.cuts.get(path, 0):
             self.server.cuts[path] -= 1
             return self.break_off(content, headers)
@@ -199,6 +203,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content[: len(content) // 2])
         self.wfile.flush()
+        if self.server.stalled:
+            self.server.halfway.set()
+            self.server.go_on.wait(60)
         self.close_connection = True
 
 

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,24 @@ def test_half_a_download_is_not_taken_for_whole(server: StandIn, weights: Path, 
         pull("owner/name")
     server.cuts.clear()
     server.files("owner/name")[FILE] = weights.read_bytes()
+    assert pull("owner/name").read_bytes() == weights.read_bytes()
+
+
+def test_a_pull_that_is_killed_leaves_nothing_that_is_taken_for_whole(
+    server: StandIn, weights: Path, tmp_path: Path
+) -> None:
+    pushed(weights)
+    server.stalled = FILE
+    surroundings = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1"}
+    puller = subprocess.Popen([sys.executable, "-m", "anycost", "pull", "name=owner/name"], env=surroundings)
+    assert server.halfway.wait(60)
+    puller.kill()
+    puller.wait()
+    server.stalled = None
+    server.go_on.set()
+    assert not list((tmp_path / "cache").rglob(f"snapshots/*/{FILE}"))
+    (half,) = (tmp_path / "cache").rglob("*.incomplete")
+    half.write_bytes(bytes(1000))  # as after a power failure: a length without its content, which is gone on from
     assert pull("owner/name").read_bytes() == weights.read_bytes()
 
 
