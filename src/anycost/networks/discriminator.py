@@ -21,7 +21,7 @@ Code = Tensor | None
 class Condition(nn.Module):
     """The architecture's code -> per-channel factor and shift of one convolution's output.
 
-    Plain linear layers with PyTorch's initialisation: conditioning is not an identity at the start.
+    Plain linear layers with PyTorch's initialisation, so at the start conditioning is no identity; `make_identity`.
     """
 
     def __init__(self, code_length: int, channels: int) -> None:
@@ -32,6 +32,12 @@ class Condition(nn.Module):
     def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
         """`[B, code_length] -> ([B, C, 1, 1], [B, C, 1, 1])`: factor 1 + A g and shift B g."""
         return 1 + self.scale(code)[:, :, None, None], self.shift(code)[:, :, None, None]
+
+    def make_identity(self) -> None:
+        """Factor 1 and shift 0 for every code."""
+        for layer in (self.scale, self.shift):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
 
 class DConv(EqualConv):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from anycost.configuration.schema import AdaChConfig, TrainConfig
+from anycost.networks.discriminator import Condition
 from anycost.networks.sorting import sort_channels
 from anycost.stages.base import AdversarialStage
 from anycost.stages.planning import Planner, sampled_architecture
@@ -19,6 +20,10 @@ class AdaChStage(AdversarialStage):
         assert isinstance(options, AdaChConfig)
         space = model_space(config.model, options.num_resolutions, options)
         super().__init__(config, space, options.num_resolutions, options.conditioned_discriminator)
+        if options.condition_init == "identity":
+            for module in self.discriminator.modules():
+                if isinstance(module, Condition):
+                    module.make_identity()
         self.planner = Planner(
             seed=config.seed,
             sampler=sampled_architecture(space, options.mode),
