@@ -56,6 +56,7 @@ def test_architectures(capsys: pytest.CaptureFixture) -> None:
     (["source=.", "output=out.safetensors"], "source=. is not a file"),
     (["source=my [b]=1, ö.pt", "output=out.pt"], "output=out.pt must end in .safetensors: 2 directions in W of 16"),
     ([f"source={EVOLVED}", "output=out.safetensors"], "output=out.safetensors must end in .json: 11 architectures"),
+    (["source=my [b]=1, ö.pt", "output=./my [b]=1, ö.pt"], "output=my [b]=1, ö.pt is the source itself; name another"),
     (["source=my [b]=1, ö.pt", "output=out.safetensors", "name=Smile"], "name=Smile is not in the file"),
     (["source=my [b]=1, ö.pt", "output=out.safetensors", "weights=best"], "weights=best is not one of ema, raw"),
 ])

@@ -44,6 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     source, output = Path(config.source), Path(config.output)
     if not source.is_file():
         raise UserError(f"source={source} is not a file" if source.exists() else f"source={source} does not exist")
+    if output.resolve() == source.resolve():
+        raise UserError(f"output={output} is the source itself; name another file")
     imported = convert(source, Choice(config.weights, config.part, config.name))
     if output.suffix != imported.suffix:
         raise UserError(f"output={output} must end in {imported.suffix}: {imported.found[0]}")

@@ -39,8 +39,8 @@ def initial_weights(config: TrainConfig) -> tuple[dict[str, Tensor], Path] | Non
 
 def _check_form(file: Path, header: Header, model: ModelConfig) -> None:
     """What the shapes of tensors do not tell, or tell in a roundabout way: a file may have more mapping layers."""
-    space, latent_dim, mapping_layers = generator_form(header)
-    form = {"resolution": space.resolution, "latent_dim": latent_dim, "mapping_layers": mapping_layers}
+    space, latent_dim, layers = generator_form(header)
+    form: dict[str, float] = {"resolution": space.resolution, "latent_dim": latent_dim, "mapping_layers": layers}
     if ladder(space.resolution, model.multiplier, model.channel_cap) != space.full_channels:
         if space.channels:
             raise UserError(

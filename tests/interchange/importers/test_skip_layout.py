@@ -1,6 +1,8 @@
 """Checkpoints of rosinality's StyleGAN2 and of the official Anycost code render what their own networks render."""
 
+from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -8,7 +10,7 @@ import torch
 from torch import Tensor
 
 from anycost.errors import UserError
-from anycost.interchange.importers import Imported
+from anycost.interchange.importers import Imported, convert
 from anycost.networks.discriminator import Discriminator
 from anycost.networks.generator import Generator
 
@@ -53,6 +55,15 @@ def test_truncation_mean_and_single_discriminator(originals: ModuleType, importe
     torch.testing.assert_close(found, originals.skip.synthesis(state, w), **CLOSE)
     x = images(32)
     torch.testing.assert_close(discriminator_of(result)(x), originals.skip.logits(content["d"], x), **CLOSE)
+
+
+@pytest.mark.parametrize(("stated", "expected"), [(0.004, 0.004), (3, 1 / 256), ("2", 1 / 256), (None, 1 / 256)])
+def test_multiplier_of_the_arguments(originals: ModuleType, tmp_path: Path, stated: object, expected: float) -> None:
+    """rosinality's trainer keeps its `argparse.Namespace`; where it fits the widths, it decides."""
+    state = originals.skip.generator(originals.Shape((16, 8)))
+    torch.save({"g_ema": state, "args": Namespace(channel_multiplier=stated, size=8)}, tmp_path / "checkpoint.pt")
+    space = convert(tmp_path / "checkpoint.pt").header.space
+    assert (space["multiplier"], space["channel_cap"], space["channels"]) == (expected, 512, None)
 
 
 # ---- the official trainer's checkpoints
