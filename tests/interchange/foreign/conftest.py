@@ -1,12 +1,14 @@
 """Reading under watch: whatever would run code, import, or start a process is counted while a file is read."""
 
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from anycost.errors import UserError
 from anycost.interchange.foreign import Foreign, read_foreign
 
 RUNNING = {"exec", "compile", "import", "marshal.loads", "pickle.find_class", "os.system", "os.exec", "os.posix_spawn",
@@ -50,3 +52,31 @@ def read(watch: Watch) -> Callable[[Path], Foreign]:
             assert not watch.seen
 
     return watched
+
+
+@pytest.fixture
+def refused(tmp_path: Path, read: Callable) -> Callable[[bytes], str]:
+    """Read a file of this content, in at most ten seconds, and give the error's text: one line that can be printed."""
+
+    def read_it(content: bytes) -> str:
+        path = tmp_path / "file.pt"
+        path.write_bytes(content)
+        start = time.monotonic()
+        with pytest.raises(UserError) as error:
+            read(path)
+        assert time.monotonic() - start < 10
+        message = str(error.value)
+        assert message.startswith(f"{path} ")
+        assert len(message) < len(str(path)) + 400
+        assert message.isprintable()
+        return message
+
+    return read_it
+
+
+@pytest.fixture
+def ran(tmp_path: Path) -> Iterator[Path]:
+    """What the files of a test would create if they were run."""
+    path = tmp_path / "ran"
+    yield path
+    assert not path.exists()

@@ -8,7 +8,6 @@ import pickle
 import resource
 import struct
 import tarfile
-import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -27,25 +26,6 @@ MEGABYTE = 1 << 20
 MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, 2)
 TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
 STORAGE = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK%ctQ"
-
-
-@pytest.fixture
-def refused(tmp_path: Path, read: Callable) -> Callable[[bytes], str]:
-    """Read a file of this content, in at most ten seconds, and give the error's text."""
-
-    def read_it(content: bytes) -> str:
-        path = tmp_path / "file.pt"
-        path.write_bytes(content)
-        start = time.monotonic()
-        with pytest.raises(UserError) as error:
-            read(path)
-        assert time.monotonic() - start < 10
-        message = str(error.value)
-        assert message.startswith(str(path))
-        assert len(message) < len(str(path)) + 400
-        return message
-
-    return read_it
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import lpips
 import numpy as np
 import pytest
 import torch
@@ -108,6 +109,13 @@ def test_types_whose_storages_are_untyped(dtype: torch.dtype, tmp_path: Path, re
     same(read(tmp_path / "x").content, tensor)
 
 
+@pytest.mark.parametrize("name", ["alex", "squeeze", "vgg"])
+def test_files_that_pytorch_wrote_in_2018(name: str, read: Callable) -> None:
+    """lpips brings its weights as it published them: the older format, with storages of a GPU."""
+    path = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{name}.pth"
+    same(read(path).content, dict(torch.load(path, map_location="cpu")))
+
+
 def test_results_do_not_depend_on_each_other(tmp_path: Path, read: Callable) -> None:
     """Views of one storage are copies: writing into one leaves the others as they were."""
     base = torch.zeros(10)
@@ -123,55 +131,6 @@ def test_an_object_that_occurs_twice_is_read_once(tmp_path: Path, read: Callable
     content = read(tmp_path / "x").content
     assert content[0] is content[1]
     assert content[2] is content[3]
-
-
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_arrays_of_numpy_become_tensors(protocol: int, tmp_path: Path, read: Callable) -> None:
-    arrays = [np.arange(24.0).reshape(2, 3, 4), np.asfortranarray(np.arange(6, dtype="f4").reshape(2, 3)),
-              np.array([1, -2], ">i4"), np.array([True, False]), np.array(2.5), np.empty((0, 2)),
-              np.arange(5, dtype="u2")[::2], np.arange(4, dtype="f2"), np.arange(3, dtype="u1")]
-    scalars = [np.float32(1.5), np.int64(-3), np.bool_(True), np.float64("nan")]
-    shared = arrays[0]
-    (tmp_path / "x").write_bytes(pickle.dumps([*arrays, shared, *scalars], protocol))
-    content = read(tmp_path / "x").content
-    for ours, theirs in zip(content, arrays, strict=False):
-        native = np.ascontiguousarray(theirs, theirs.dtype.newbyteorder("=")).reshape(theirs.shape)
-        same(ours, torch.from_numpy(native))
-    assert content[len(arrays)] is content[0]
-    assert content[-4:-1] == [1.5, -3, True]
-    assert np.isnan(content[-1])
-
-
-def renamed(data: bytes) -> bytes:
-    """As numpy 1 wrote it."""
-    return data.replace(b"numpy._core", b"numpy.core")
-
-
-def test_both_names_of_numpy_s_core_are_known(tmp_path: Path, read: Callable) -> None:
-    data = pickle.dumps([np.arange(3.0), np.float32(2)], 2)
-    assert renamed(data) != data
-    (tmp_path / "x").write_bytes(renamed(data))
-    content = read(tmp_path / "x").content
-    same(content[0], torch.arange(3.0, dtype=torch.float64))
-    assert content[1] == 2
-
-
-@pytest.mark.parametrize("array", [
-    np.arange(6, dtype="f4").reshape(2, 3), np.arange(6.0).reshape(2, 3).T, np.array(1.5), np.array([1, 2], ">i8"),
-    np.empty((0, 512), "f4"), np.array([True]), np.zeros((3, 18, 4), "f2"),
-], ids=lambda array: f"{array.dtype.str} {array.shape}")
-def test_npy(array: np.ndarray, tmp_path: Path, read: Callable) -> None:
-    np.save(tmp_path / "x.npy", array)
-    foreign = read(tmp_path / "x.npy")
-    assert foreign.kind == "npy"
-    same(foreign.content, torch.from_numpy(np.array(array, array.dtype.newbyteorder("="), order="C")))
-
-
-@pytest.mark.parametrize("version", [(1, 0), (2, 0)])
-def test_npy_versions(version: tuple[int, int], tmp_path: Path, read: Callable) -> None:
-    with (tmp_path / "x").open("wb") as file:
-        np.lib.format.write_array(file, np.ones((2, 3)), version)
-    same(read(tmp_path / "x").content, torch.ones(2, 3, dtype=torch.float64))
 
 
 def test_safetensors_and_json(tmp_path: Path, read: Callable) -> None:

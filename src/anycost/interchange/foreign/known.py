@@ -74,7 +74,7 @@ def _device(limits: Limits, kind: Any, index: Any = None) -> str:
 def _tensor(limits: Limits, storage: Any, offset: Any, size: Any, stride: Any, gradient: Any = None,
             hooks: Any = None, metadata: Any = None) -> Any:
     """`_rebuild_tensor` and `_rebuild_tensor_v2`; requires_grad and hooks are left out."""
-    if metadata is not None and metadata != {}:
+    if metadata not in (None, {}):
         raise Refusal("has a tensor that is stored negated or conjugated")
     return strided(limits, storage, offset, size, stride)
 
@@ -84,7 +84,7 @@ def _tensor_of_type(
     metadata: Any = None,
 ) -> Any:
     """`_rebuild_tensor_v3`: the storage is untyped."""
-    if not isinstance(dtype, torch.dtype) or (metadata is not None and metadata != {}):
+    if not isinstance(dtype, torch.dtype) or metadata not in (None, {}):
         raise Refusal("has a tensor of an unknown type")
     return strided(limits, storage, offset, size, stride, dtype)
 

@@ -12,7 +12,9 @@ from anycost.interchange.foreign.limits import Limits, Refusal
 
 _MOST_DIMENSIONS = 8
 _STEPS = 20  # a tensor costs about as much as twenty operations of a pickle
-_CARRIERS = {1: np.dtype("u1"), 2: np.dtype("<i2"), 4: np.dtype("<i4"), 8: np.dtype("<i8")}  # copied bit by bit
+_CARRIERS: dict[int, np.dtype] = {  # integers by their size, as which values are copied bit by bit
+    1: np.dtype("u1"), 2: np.dtype("<i2"), 4: np.dtype("<i4"), 8: np.dtype("<i8"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

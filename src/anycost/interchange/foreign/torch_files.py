@@ -97,10 +97,10 @@ def _read_legacy(stream: BytesIO, content: memoryview, limits: Limits) -> Any:
     The value comes before the bytes of its tensors, so it is read twice: to learn the types of the storages, and to
     make the tensors.
     """
-    version, machine = _machine(stream, limits).run(), _machine(stream, limits).run()
-    if type(version) is not int or version != _VERSION or not isinstance(machine, dict):
+    version, system = _machine(stream, limits).run(), _machine(stream, limits).run()
+    if type(version) is not int or version != _VERSION or not isinstance(system, dict):
         raise Refusal(f"is a PyTorch file of unknown version {shown(version)}")
-    if machine.get("little_endian") is not True:
+    if system.get("little_endian") is not True:
         raise Refusal("was written on a big-endian machine; load and save it on a usual one")
     start = stream.tell()
     declared: dict[str, tuple[torch.dtype, int]] = {}
