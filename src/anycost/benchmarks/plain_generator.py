@@ -91,19 +91,19 @@ class PlainGenerator(nn.Module):
     """z or w -> images of every resolution. Parameters are named as those of `anycost.networks.Generator`."""
 
     def __init__(self, resolution: int, multiplier: float, channel_cap: int = 512, latent_dim: int = 512,
-                 mapping_layers: int = 8) -> None:
+                 mapping_layers: int = 8, channels: Sequence[int] | None = None) -> None:
         super().__init__()
         self.resolutions = tuple(2**k for k in range(2, resolution.bit_length()))
-        widths = [channels_at(r, multiplier, channel_cap) for r in self.resolutions]
-        self.full_channels = tuple(width for width in widths for _ in range(2))
+        ladder = [channels_at(r, multiplier, channel_cap) for r in self.resolutions for _ in range(2)]
+        self.full_channels = tuple(channels or ladder)
         self.num_styles = len(self.full_channels)
         self.mapping = Mapping(latent_dim, mapping_layers)
-        self.constant = nn.Parameter(torch.randn(1, widths[0], 4, 4))
+        self.constant = nn.Parameter(torch.randn(1, self.full_channels[0], 4, 4))
         self.layers = nn.ModuleList(
             StyledConv(self.full_channels[p], self.full_channels[p + 1], self.resolutions[(p + 1) // 2],
                        latent_dim, up=p % 2 == 1)
             for p in range(self.num_styles - 1))
-        self.to_rgb = nn.ModuleList(ToRGB(width, latent_dim) for width in widths)
+        self.to_rgb = nn.ModuleList(ToRGB(width, latent_dim) for width in self.full_channels[1::2])
 
     def load_from(self, generator: nn.Module) -> None:
         """Copy the weights and noise buffers of an `anycost.networks.Generator` of the same shape."""

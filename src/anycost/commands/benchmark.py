@@ -15,6 +15,7 @@ from anycost.errors import UserError
 BENCHMARKS = {
     "price": "multiply-adds, parameters and activation memory of architectures, without running them",
     "latency": "milliseconds and pictures per second at several budgets, measured and predicted",
+    "inference": "frozen sub-generators: speed, error, memory, against the plain definition and the peak",
     "search": "evolution, random search and NSGA-II at equal evaluations, against the true optimum",
     "training": "speed and memory of adaptive-channel steps, against the plain definition of the same step",
 }  # each is a module of commands/benchmarks

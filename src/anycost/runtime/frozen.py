@@ -11,7 +11,7 @@ from anycost.errors import UserError
 from anycost.networks.generator import Generator, Noise
 from anycost.runtime.compilation import compile_levels, require_compiler
 from anycost.runtime.dtypes import resolve_dtype
-from anycost.runtime.layers import FrozenConv, FrozenLevel
+from anycost.runtime.layers import FrozenConv, FrozenLevel, PackedConv
 from anycost.runtime.scratch import ScratchPool
 from anycost.runtime.shared import SharedWeights
 from anycost.runtime.streaming import BORDER, StreamedLevel, bordered
@@ -147,6 +147,12 @@ class FrozenGenerator(nn.Module):
                     features, skip = run(features, skip, codes_here, maps, scratch, out, enter(level))
                 finished.append(skip)
         return finished[0] if len(finished) == 1 else torch.cat(finished)
+
+    @property
+    def weight_bytes(self) -> int:
+        """What all weights take, those that are shared with other architectures too."""
+        packed = sum(layer.own_bytes for layer in self.own_layers() if isinstance(layer, PackedConv))
+        return packed + sum(buffer.numel() * buffer.itemsize for buffer in self.buffers())
 
     def own_layers(self) -> list[FrozenConv]:
         """The convolutions that hold weights of their own, which other architectures may share."""
