@@ -114,9 +114,7 @@ def _preview(space: ArchitectureSpace) -> str:
 def _price_table(header: Header) -> list[str]:
     rows = ["| architecture | multiply-adds | in the paper's convention | parameters |", "|---|---|---|---|"]
     for name, price in prices(header).items():
-        rows.append(
-            f"| `{name}` | {amount(price.macs)} | {amount(price.macs_paper)} | {amount(price.parameters)} |"
-        )
+        rows.append(f"| `{name}` | {amount(price.macs)} | {amount(price.macs_paper)} | {amount(price.parameters)} |")
     return rows
 
 
