@@ -6,9 +6,10 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from anycost.errors import UserError
+from anycost.interchange.foreign import Foreign, Stub, read_foreign
 from anycost.interchange.importers import convert
 from anycost.interchange.weights import read_weights
 
@@ -91,13 +93,13 @@ def test_the_whole_files_convert(files: dict[str, Path]) -> None:
     }  # fmt: skip
 
 
-def outcome(source: Path, output: Path) -> str:
+def outcome(source: Path | Foreign, output: Path) -> str:
     """`refused` or `converted`; anything else that happens is raised."""
     try:
         imported = convert(source)
     except UserError as error:
         message = str(error)
-        assert str(source) in message
+        assert ("the file" if isinstance(source, Foreign) else str(source)) in message
         assert message.isprintable(), "one line, and nothing that steers a terminal"
         assert len(message) < 1000
         return "refused"
@@ -109,6 +111,57 @@ def outcome(source: Path, output: Path) -> str:
     else:
         assert json.loads(output.read_text()) == imported.architectures
     return "converted"
+
+
+# ---- content that lies: whole files, in which something is not what it should be
+
+JUNK: list[object] = [
+    None, True, 0, -1, 2**70, 1.5, float("nan"), "", "skip", b"", [], {}, (), set(), [1, 3, 3, 1], ["a", "b"], {1: 2},
+    {"": None}, torch.float32, Stub("Generator"), Stub("Network", (), {"variables": [1]}), torch.ones(()),
+    torch.ones(0), torch.ones(1), torch.ones(4, 4), torch.ones(2, 0, 3), torch.ones(1, 2, 3, 4, 5), torch.full((4,), torch.inf),
+    torch.ones(4, dtype=torch.int64), torch.ones(4, dtype=torch.bool), torch.ones(4, dtype=torch.float16),
+]  # fmt: skip
+
+
+def corrupted(value: Any, rng: random.Random, depth: int = 0) -> Any:
+    """A copy of `value` (tensors shared) in which one thing is replaced, dropped, doubled, renamed or turned."""
+    if isinstance(value, Stub):
+        return replace(value, state=corrupted(value.state, rng, depth + 1))
+    sequence = value if isinstance(value, list | tuple) else ()
+    entries = list(value.items() if isinstance(value, dict) else enumerate(sequence))
+    if not entries or (depth > 1 and rng.random() < 0.2):
+        if isinstance(value, torch.Tensor) and rng.random() < 0.5:
+            return rng.choice((value[None], value.flatten(), value.mT if value.dim() > 1 else value, value.repeat(2)
+                               if value.dim() == 1 else value[:1], value.int(), value * torch.nan))  # fmt: skip
+        return rng.choice(JUNK)
+    place = rng.randrange(len(entries))
+    key, inner = entries[place]
+    kind = rng.choice(("inner", "inner", "inner", "inner", "drop", "rename", "double"))
+    if kind == "inner":
+        entries[place] = (key, corrupted(inner, rng, depth + 1))
+    elif kind == "drop":
+        del entries[place]
+    elif kind == "rename":
+        entries[place] = (rng.choice((0, None, "", b"x", f"{key}x", str(key)[:-1], "convs.7.conv.weight")), inner)
+    else:
+        entries.append((f"{key}.1", inner))
+    return dict(entries) if isinstance(value, dict) else type(value)(inner for _, inner in entries)
+
+
+@pytest.mark.parametrize("name", [
+    "trainer.pt", "boundary.pt", "state.safetensors", "nvidia.pkl", "tensorflow.pkl", "latents.npy",
+])
+def test_content_that_lies(files: dict[str, Path], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    whole, seen = read_foreign(files[name]), Counter[str]()
+    for number in range(200):
+        content = corrupted(whole.content, random.Random(number))
+        seen[outcome(replace(whole, content=content), tmp_path / "output")] += 1
+    assert seen.total() == 200
+    assert seen["refused"] > 20, "much of a file, such as the other generator, is not needed"
+
+
+# ---- damaged bytes
 
 
 @pytest.mark.slow

@@ -60,6 +60,6 @@ class Imported:
         if not self.architectures:
             write_weights(path, self.tensors, self.header)
             return
+        lines = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in self.architectures.items()]
         with atomic_write(path, "w") as file:
-            json.dump(self.architectures, file, indent=1)
-            file.write("\n")
+            file.write("{\n" + ",\n".join(lines) + "\n}\n")
