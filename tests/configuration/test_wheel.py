@@ -47,3 +47,9 @@ def test_wheel_holds_every_configuration_file(installed: Path) -> None:
 @pytest.mark.slow
 def test_wheel_holds_the_embedded_network(installed: Path) -> None:
     assert (installed / "anycost/weights/embedded.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_wheel_holds_the_page_of_exports(installed: Path) -> None:
+    source = {file.name for file in (ROOT / "src/anycost/export/page").iterdir()}
+    assert {file.name for file in (installed / "anycost/export/page").iterdir()} == source >= {"index.html", "app.js"}

@@ -91,7 +91,7 @@ class Visit:
         return rgba.reshape(round((len(rgba) / 4) ** 0.5), -1, 4)[..., :3].transpose(2, 0, 1)
 
     def caption(self) -> str:
-        return self.page.inner_text("#caption")
+        return self.page.inner_text("#caption").replace("\u00a0", " ")
 
 
 @pytest.fixture
@@ -223,9 +223,9 @@ def test_nothing_overflows(browser: "playwright.Browser", address: str, width: i
 def test_a_damaged_page_says_so(browser: "playwright.Browser", folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    script = (copy / "model.js").read_text()
+    script = (copy / "generator.js").read_text()
     name = 'anycost.packed["model.onnx"] = "'
-    (copy / "model.js").write_text(script.replace(name, f"{name}H4sIAAAAAAAC/6tWKk5OLEpVslIqSCwuLlCqBQB9c", 1))
+    (copy / "generator.js").write_text(script.replace(name, f"{name}H4sIAAAAAAAC/6tWKk5OLEpVslIqSCwuLlCqBQB9c", 1))
     visit = Visit(browser, (copy / "index.html").as_uri())
     assert "cannot run the generator" in visit.caption()
     assert visit.page.locator("#next").is_disabled()

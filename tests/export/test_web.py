@@ -20,7 +20,7 @@ from anycost.export.subject import Subject
 from anycost.export.web import write_page
 from anycost.sampling import seeded_latents
 
-FILES = {"index.html", "style.css", "app.js", "runtime.js", "model.js"}
+FILES = {"index.html", "style.css", "app.js", "runtime.js", "generator.js"}
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +52,13 @@ def test_page_holds_everything_it_needs(subject_of: Callable[..., Subject], pack
         "ort.mjs": (package / LIBRARY).read_bytes(), "ort.wasm": (package / WASM).read_bytes()
     }  # fmt: skip
     assert "Copyright (c) Microsoft Corporation" in (folder / "runtime.js").read_text()
-    content = packed(folder / "model.js")
+    content = packed(folder / "generator.js")
     assert content["model.onnx"] == b"the model"
     styles = np.frombuffer(content["styles"], np.float32).reshape(6, 16)
     w = subject.generator.mapping(seeded_latents(subject.generator, range(5)))
     np.testing.assert_array_equal(styles[0], subject.generator.truncation_mean)
     np.testing.assert_array_equal(styles[1:], w)
-    known = card(folder / "model.js")
+    known = card(folder / "generator.js")
     assert (known["resolution"], known["num_styles"], known["latent_dim"], known["seeds"]) == (16, 6, 16, 5)
     assert known["facts"]["Licence"] == "CC0-1.0"
     assert known["facts"]["Runtime"] == "ONNX Runtime Web 1.2.3"
@@ -80,8 +80,8 @@ def test_page_of_a_card_with_markup(subject_of: Callable[..., Subject], package:
         write_page(subject, b"", 1, package, tmp_path / "page")
     finally:
         subject.header.card["data"] = "faces"
-    assert hostile in card(tmp_path / "page" / "model.js")["facts"]["Training"]
-    assert hostile not in (tmp_path / "page" / "model.js").read_text()
+    assert hostile in card(tmp_path / "page" / "generator.js")["facts"]["Training"]
+    assert hostile not in (tmp_path / "page" / "generator.js").read_text()
 
 
 def test_pages_are_replaced_and_other_folders_are_not(
@@ -91,16 +91,16 @@ def test_pages_are_replaced_and_other_folders_are_not(
     folder, photos, file = tmp_path / "page", tmp_path / "photos", tmp_path / "page.html"
     write_page(subject, b"an old model", 5, package, folder)
     photos.mkdir()
-    (photos / "model.js").write_text("anycost is not all I do")
+    (photos / "generator.js").write_text("anycost is not all I do")
     file.write_text("")
     write_page(subject, b"a new model", 3, package, folder)
     assert {file.name for file in folder.iterdir()} == FILES
-    assert packed(folder / "model.js")["model.onnx"] == b"a new model"
+    assert packed(folder / "generator.js")["model.onnx"] == b"a new model"
     for output, message in ((photos, "has other files in it"), (file, "is a file")):
         with pytest.raises(UserError, match=f"output={output} {message}"):
             export("web", subject, output, page=page)
     assert {one.name for one in tmp_path.iterdir()} == {"page", "photos", "page.html"}
-    assert [one.name for one in photos.iterdir()] == ["model.js"]
+    assert [one.name for one in photos.iterdir()] == ["generator.js"]
 
 
 # ---- the npm package

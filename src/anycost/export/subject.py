@@ -67,11 +67,10 @@ class Subject:
     @property
     def signature(self) -> str:
         """`w [batch, 512], noise_strength [] -> image [batch, 3, 64, 64]`."""
-        batch = "batch" if self.batch is None else self.batch
-        shapes = {name: list(value.shape) for name, value in self.traced.items()}
-        shapes = {name: [batch, *shape[1:]] if shape else [] for name, shape in shapes.items()}
-        inputs = ", ".join(f"{name} [{', '.join(map(str, shape))}]" for name, shape in shapes.items())
-        return f"{inputs} -> image [{batch}, 3, {self.architecture.resolution}, {self.architecture.resolution}]"
+        batch, r = str(self.batch or "batch"), self.architecture.resolution
+        sizes = {name: [batch, *map(str, value.shape[1:])][: value.dim()] for name, value in self.traced.items()}
+        inputs = ", ".join(f"{name} [{', '.join(each)}]" for name, each in sizes.items())
+        return f"{inputs} -> image [{batch}, 3, {r}, {r}]"
 
     @property
     def description(self) -> dict[str, Any]:

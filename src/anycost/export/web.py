@@ -49,7 +49,7 @@ def write_page(subject: Subject, model: bytes, seeds: int, package: Path, folder
     content["runtime.js"] = _runtime_script(package, (source / "onnxruntime_licence.txt").read_text(encoding="utf-8"))
     card = page_card(subject, seeds, len(model), version_of(package))
     packed = _packed({"model.onnx": model, "styles": _styles(subject, seeds)})
-    content["model.js"] = f"{_MARK}{json.dumps(card, indent=2)};\n{packed}".encode()
+    content["generator.js"] = f"{_MARK}{json.dumps(card, indent=2)};\n{packed}".encode()
     with explained_errors(folder):
         _write_folder(folder, content)
 
@@ -102,7 +102,7 @@ def _packed(content: Mapping[str, bytes]) -> str:
 
 
 def _is_page(folder: Path) -> bool:
-    script = folder / "model.js"
+    script = folder / "generator.js"
     if not script.is_file():
         return False
     with script.open("rb") as file:

@@ -1,4 +1,4 @@
-// The page of an exported generator. `anycost` comes from runtime.js (ONNX Runtime Web) and model.js (the generator,
+// The page of an exported generator. `anycost` comes from runtime.js (ONNX Runtime Web) and generator.js (the generator,
 // the styles w of its seeds, its card): scripts that hold compressed bytes as text, because a page that is opened from
 // a folder may load scripts, but may not fetch files.
 "use strict";
@@ -131,7 +131,8 @@ function draw(now, { image, milliseconds }) {
   canvas.getContext("2d").putImageData(pixels, 0, 0);
   const who = `seed ${now.first}` + (now.blend ? `, ${Math.round(100 * now.blend)} % of seed ${now.second}` : "");
   canvas.setAttribute("aria-label", `Generated picture: ${who}`);
-  caption.textContent = `S${who.slice(1)} · ${card.resolution} × ${card.resolution} px · ${milliseconds.toFixed(0)} ms`;
+  const size = `${card.resolution} × ${card.resolution} px`.replaceAll(" ", "\u00a0"); // is not broken over two lines
+  caption.textContent = `S${who.slice(1)} · ${size} · ${milliseconds.toFixed(0)}\u00a0ms`;
 }
 
 function fail(error) {
