@@ -74,7 +74,8 @@ class ScheduleConfig:
     attributes: float = option(MISSING, "length of the attributes stage in thousands of images", at_least=0)
     ema_kimg: float = option(10.0, "half-life of the averaged generator in thousands of images", at_least=0)
     batch_size: int = option(32, "global batch of one step", at_least=4)
-    learning_rate: float = option(0.002, "Adam learning rate")
+    learning_rate: float = option(0.002, "Adam learning rate of stage 1")
+    finetune_learning_rate: float = option(0.002, "Adam learning rate of stages 2 and 3")
     r1_gamma: float = option(10.0, "weight of the R1 penalty", at_least=0)
     path_length: float = option(2.0, "weight of the path-length penalty of stage 1", at_least=0)
     sampled_resolutions: int = option(1, "resolutions drawn in each phase of stages 2 and 3", at_least=1)
@@ -316,8 +317,7 @@ class CallbacksConfig:
     throughput: bool = option(True, "log timing/sec_per_kimg and memory")
     nan_guard: bool = option(True, "stop at the first loss that is not finite")
     progress: str = option(
-        "auto", "progress display: rich in a terminal, plain lines elsewhere",
-        ("auto", "rich", "plain", "none"),
+        "auto", "progress display: rich in a terminal, plain lines elsewhere", ("auto", "rich", "plain", "none")
     )
     log_every_kimg: float = option(0.25, "thousands of images between rows of logged training values")
 
@@ -379,14 +379,11 @@ class TrainConfig:
         None, "name of the run folder; default: stage, data and a hash of the configuration", identity=False
     )
     resume: str = option(
-        "auto",
-        "auto continues the run of the same command, never starts a new one, a path continues from that "
-        "checkpoint",
-        path=True,
-        identity=False,
-    )
+        "auto", "auto continues the run of the same command, never starts a new one, a path continues from that "
+        "checkpoint", path=True, identity=False,
+    )  # fmt: skip
     init_from: str = option(
-        "auto", "auto (last finished run of the preceding stage), none, a run folder or a weights file",
+        "auto", "auto (last finished run of the preceding stage), none, a run, a weights file or OWNER/NAME of the hub",
         path=True,
     )
 
