@@ -169,7 +169,7 @@ def test_nvidia_s_persistent_modules(protocol: int, foreign_files: ModuleType, t
     network = foreign_files.module(
         tensors, {"": "Generator", "synthesis": "SynthesisNetwork", "mapping": "MappingNetwork"}, buffers=("w_avg",),
         init_kwargs={"": {"z_dim": 5, "mapping_kwargs": foreign_files.easy_dict(num_layers=2)}},
-        attributes={"": {"img_resolution": 64}},
+        attributes={"": {"img_resolution": 64}, "mapping": {"gain": 1 / np.sqrt(4), "clamp": np.bool_(False)}},
     )
     content = {"G": network, "G_ema": network, "augment_pipe": None,
                "training_set_kwargs": foreign_files.easy_dict(path="data.zip", use_labels=False)}
@@ -181,6 +181,8 @@ def test_nvidia_s_persistent_modules(protocol: int, foreign_files: ModuleType, t
     assert (stub.name, stub.origin) == ("Generator", "torch_utils.persistence._reconstruct_persistent_obj")
     assert stub.state["_init_kwargs"] == {"z_dim": 5, "mapping_kwargs": {"num_layers": 2}}
     assert stub.state["img_resolution"] == 64
+    mapping = stub.state["_modules"]["mapping"].state
+    assert (mapping["gain"], mapping["clamp"]) == (0.5, False)
     flat = {}
 
     def walk(module: Stub, prefix: str) -> None:
