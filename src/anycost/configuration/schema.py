@@ -199,7 +199,7 @@ class AdaChConfig(MultiresConfig):
     min_channels: int = option(8, "flexible: fewest channels of a layer", at_least=1)
     divided_by: int = option(4, "flexible: channel counts are multiples of this", at_least=1)
     conditioned_discriminator: bool = option(True, "tell the discriminator the architecture")
-    condition_init: str = option("identity", "first effect of telling it: none, or PyTorch's random one (official code)",
+    condition_init: str = option("identity", "its first effect: none, or PyTorch's random one (official code)",
                                  ("identity", "random"))
     sort_channels: bool = option(True, "sort channels by importance when the stage starts")
     per_rank_architecture: bool = option(False, "every process draws its own architecture (official code)")
