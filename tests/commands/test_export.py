@@ -96,10 +96,16 @@ def test_options_name_the_formats_that_exist() -> None:
     assert ExportConfig.__dataclass_fields__["format"].metadata["choices"] == tuple(ENDINGS)
 
 
-@pytest.mark.parametrize(("path", "name"), [
-    ("logs/train/runs/pipeline-faces-r1/ada_ch/weights.safetensors", "pipeline-faces-r1/ada_ch"),
-    ("logs/train/runs/ada_ch-faces-r2/weights.safetensors", "ada_ch-faces-r2"),
-    ("downloads/ffhq.safetensors", "ffhq"),
+@pytest.mark.parametrize(("asked", "file", "name"), [
+    ("runs/pipeline-faces-r1", "runs/pipeline-faces-r1/ada_ch/weights.safetensors", "pipeline-faces-r1/ada_ch"),
+    ("runs/ada_ch-faces-r2", "runs/ada_ch-faces-r2/weights.safetensors", "ada_ch-faces-r2"),
+    ("downloads/ffhq.safetensors", "downloads/ffhq.safetensors", "ffhq"),
+    ("hf://owner/faces", "cache/snapshots/0123/weights.safetensors", "owner/faces"),
 ])  # fmt: skip
-def test_weights_are_named_without_the_folders_of_this_machine(path: str, name: str) -> None:
-    assert weights_name(Path(path)) == name
+def test_weights_are_named_without_the_folders_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, file: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(file).parent.mkdir(parents=True)
+    Path(file).touch()
+    assert weights_name(asked, Path(file)) == name

@@ -96,13 +96,15 @@ def open_subject(config: ExportConfig) -> "Subject":
     architecture = generator.space.parse(config.architecture)
     batch = None if config.batch_size == "dynamic" else int(config.batch_size)
     return Subject(
-        generator, header, weights_name(file), weights_identity(file), architecture, config.architecture,
-        config.latents_in, batch,
+        generator, header, weights_name(config.weights, file), weights_identity(file), architecture,
+        config.architecture, config.latents_in, batch,
     )  # fmt: skip
 
 
-def weights_name(file: Path) -> str:
-    """What a reader elsewhere can make of a path: the file's name, or that of its run."""
+def weights_name(asked: str, file: Path) -> str:
+    """What a reader elsewhere can make of `file`, which was `asked` for: its name, its run's, or the one on the hub."""
+    if not Path(asked).exists():
+        return asked.removeprefix("hf://")
     if file.name != "weights.safetensors":
         return file.stem
     run = file.resolve().parent
