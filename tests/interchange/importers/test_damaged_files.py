@@ -119,7 +119,8 @@ JUNK: list[object] = [
     None, True, 0, -1, 2**70, 1.5, float("nan"), "", "skip", b"", [], {}, (), set(), [1, 3, 3, 1], ["a", "b"], {1: 2},
     {"": None}, torch.float32, Stub("Generator"), Stub("Network", (), {"variables": [1]}), torch.ones(()),
     torch.ones(0), torch.ones(1), torch.ones(4, 4), torch.ones(2, 0, 3), torch.ones(1, 2, 3, 4, 5),
-    torch.full((4,), torch.inf), torch.ones(4, dtype=torch.int64), torch.ones(4, dtype=torch.bool), torch.ones(4, dtype=torch.float16),
+    torch.full((4,), torch.inf), torch.ones(4, dtype=torch.int64), torch.ones(4, dtype=torch.bool),
+    torch.ones(4, dtype=torch.float16),
 ]  # fmt: skip
 
 

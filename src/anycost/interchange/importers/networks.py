@@ -1,6 +1,6 @@
 """Generator and discriminator of another program -> one weights file of ours, checked against our networks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
@@ -53,40 +53,53 @@ class Networks:
 
 def build(networks: Networks, choice: Choice) -> Imported:
     """The weights file of `networks`; `UserError` where a shape, filter or option is none of ours."""
-    generator, left_out = networks.generator, list(networks.left_out)
-    discriminator = None
-    if networks.discriminator is not None and choice.part == "all":
-        discriminator = _explained(networks.discriminator)
-    elif networks.discriminator is not None:
-        left_out.insert(0, "the discriminator (part=generator)")
+    wanted = networks.discriminator if choice.part == "all" else None
+    discriminator = _explained(wanted) if wanted else None
+    space = _space(networks, discriminator)
+    header = _header(networks, space, discriminator)
+    check_shapes(networks.generator, generator_skeleton(header))
+    if discriminator:
+        _explained(lambda: check_shapes(discriminator, discriminator_skeleton(space, discriminator.tensors)))
+    return Imported(_tensors(networks, discriminator), header, tuple(_found(networks, header, discriminator)))
+
+
+def _space(networks: Networks, discriminator: Part | None) -> ArchitectureSpace:
+    generator = networks.generator
     levels = len({name.split(".")[1] for name in generator.tensors if name.startswith("to_rgb.")})
     most = max(levels - 1, 1)  # from 8 px up: discriminators have no block at 4 px
     trained = _entries(discriminator) if discriminator else networks.num_resolutions
-    space = find_space(_channels(generator, levels), min(trained, most), networks.hint)
-    header = Header(
-        kind="training" if discriminator else "generator",
-        space=asdict(space),
-        model=_model(generator),
-        card={
-            "source": networks.source,
-            "weights": networks.weights,
-            "ladder": ladder_entry(space),
-            "left_out": left_out,
-            **networks.more,
-        },
-    )
-    check_shapes(generator, generator_skeleton(header))
-    tensors = {f"{GENERATOR}{name}": tensor for name, tensor in generator.tensors.items()}
-    kind = {"ema": "EMA weights", "raw": "raw weights, not averaged"}[networks.weights]
-    found = [f"generator ({kind}), {space.resolution} px, {header.model['mapping_layers']} mapping layers"]
+    return find_space(_channels(generator, levels), min(trained, most), networks.hint)
+
+
+def _header(networks: Networks, space: ArchitectureSpace, discriminator: Part | None) -> Header:
+    unwanted = ["the discriminator (part=generator)"] if networks.discriminator and not discriminator else []
+    card = {
+        "source": networks.source,
+        "weights": networks.weights,
+        "ladder": ladder_entry(space),
+        "left_out": [*unwanted, *networks.left_out],
+        **networks.more,
+    }
+    return Header("training" if discriminator else "generator", asdict(space), _model(networks.generator), card)
+
+
+def _tensors(networks: Networks, discriminator: Part | None) -> dict[str, Tensor]:
+    tensors = {f"{GENERATOR}{name}": tensor for name, tensor in networks.generator.tensors.items()}
     if discriminator:
-        _explained(lambda: _check_discriminator(discriminator, space))
         tensors |= {f"{DISCRIMINATOR}{name}": tensor for name, tensor in discriminator.tensors.items()}
-        found.append(_described(discriminator))
     if networks.truncation_mean is not None:
-        tensors[TRUNCATION_MEAN] = _mean(networks.truncation_mean, header.model["latent_dim"])
-        found.append("truncation mean")
-    return Imported(tensors, header, tuple(found))
+        tensors[TRUNCATION_MEAN] = _mean(networks.truncation_mean, _model(networks.generator)["latent_dim"])
+    return tensors
+
+
+def _found(networks: Networks, header: Header, discriminator: Part | None) -> Iterator[str]:
+    """What the user is told of the content."""
+    kind = {"ema": "EMA weights", "raw": "raw weights, not averaged"}[networks.weights]
+    yield f"generator ({kind}), {header.space['resolution']} px, {header.model['mapping_layers']} mapping layers"
+    if discriminator:
+        yield _described(discriminator)
+    if networks.truncation_mean is not None:
+        yield "truncation mean"
 
 
 def _channels(generator: Part, levels: int) -> list[int]:
@@ -109,10 +122,6 @@ def _described(discriminator: Part) -> str:
     conditioned = any(".condition." in name for name in discriminator.tensors)
     resolutions = "one resolution" if count == 1 else f"{count} resolutions"
     return f"discriminator of {resolutions}{', conditioned on the architecture' if conditioned else ''}"
-
-
-def _check_discriminator(discriminator: Part, space: ArchitectureSpace) -> None:
-    check_shapes(discriminator, discriminator_skeleton(space, discriminator.tensors))
 
 
 def _mean(value: Any, latent_dim: int) -> Tensor:
