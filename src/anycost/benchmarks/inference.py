@@ -187,9 +187,9 @@ def psnr_db(image: Tensor, true: Tensor, deviation: float | None = None) -> floa
 def _convolution(dtype: str, device: torch.device, batch_size: int) -> tuple[Callable[[], object], int]:
     """A dense channels-last 3x3 convolution that every library does well, and its operations."""
     shape = (batch_size * (16 if device.type == "cuda" else 1), _PEAK_CHANNELS, _PEAK_SIDE, _PEAK_SIDE)
-    form = {"device": device, "dtype": NAMES.get(dtype, torch.float32)}
-    x = torch.randn(shape).to(**form, memory_format=torch.channels_last)
-    weight = torch.randn(_PEAK_CHANNELS, _PEAK_CHANNELS, 3, 3).to(**form, memory_format=torch.channels_last)
+    number = NAMES.get(dtype, torch.float32)
+    x = torch.randn(shape).to(device, number, memory_format=torch.channels_last)
+    weight = torch.randn(_PEAK_CHANNELS, _PEAK_CHANNELS, 3, 3).to(device, number, memory_format=torch.channels_last)
     return lambda: F.conv2d(x, weight, padding=1), 2 * 9 * _PEAK_CHANNELS * x.numel()
 
 

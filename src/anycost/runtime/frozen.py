@@ -18,7 +18,7 @@ from anycost.runtime.streaming import BORDER, StreamedLevel, bordered
 
 
 class Cancelled(Exception):
-    """The caller no longer wants the image: its `cancelled` said so between two blocks."""
+    """The caller no longer wants the image: its `cancelled` said so between two parts of the work."""
 
 
 def freeze(
@@ -77,7 +77,7 @@ class FrozenGenerator(nn.Module):
             w: `[B, latent_dim]`, or W+ `[B, k, latent_dim]` with k >= `num_styles`; codes beyond are ignored.
             noise: `"const"` maps of the generator, `"random"` per sample, `"none"`, or one `[1 or B, 1, r, r]` per
                 layer.
-            cancelled: asked between blocks; `Cancelled` is raised where it says yes.
+            cancelled: asked before each resolution, and each strip of large ones; `Cancelled` where it says yes.
         """
         return self.run(w, noise, cancelled)
 
@@ -97,9 +97,12 @@ class FrozenGenerator(nn.Module):
         noises = self._noises(noise, len(codes))
 
         def enter(level: int) -> Callable[[int], None]:
-            if cancelled is not None and cancelled():
-                raise Cancelled
-            return lambda layer: begin(max(3 * level - 1, 0) + layer)
+            def tell(layer: int) -> None:
+                if layer == 0 and cancelled is not None and cancelled():
+                    raise Cancelled
+                begin(max(3 * level - 1, 0) + layer)
+
+            return tell
 
         with torch.autocast(codes.device.type, enabled=False):
             x, image = self._small_levels(codes, noises, enter)
