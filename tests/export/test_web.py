@@ -90,16 +90,19 @@ def test_pages_are_replaced_and_other_folders_are_not(
     subject, page = subject_of("0.5@16", "w_plus", 1), Page(3, tmp_path, str(package))
     folder, photos, file = tmp_path / "page", tmp_path / "photos", tmp_path / "page.html"
     write_page(subject, b"an old model", 5, package, folder)
-    photos.mkdir()
+    for empty in (tmp_path / "empty", photos):
+        empty.mkdir()
     (photos / "generator.js").write_text("anycost is not all I do")
     file.write_text("")
     write_page(subject, b"a new model", 3, package, folder)
+    write_page(subject, b"a new model", 3, package, tmp_path / "empty")
+    assert {file.name for file in (tmp_path / "empty").iterdir()} == FILES
     assert {file.name for file in folder.iterdir()} == FILES
     assert packed(folder / "generator.js")["model.onnx"] == b"a new model"
     for output, message in ((photos, "has other files in it"), (file, "is a file")):
         with pytest.raises(UserError, match=f"output={output} {message}"):
             export("web", subject, output, page=page)
-    assert {one.name for one in tmp_path.iterdir()} == {"page", "photos", "page.html"}
+    assert {one.name for one in tmp_path.iterdir()} == {"page", "empty", "photos", "page.html"}
     assert [one.name for one in photos.iterdir()] == ["generator.js"]
 
 

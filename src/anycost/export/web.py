@@ -110,13 +110,15 @@ def _is_page(folder: Path) -> bool:
 
 
 def _write_folder(folder: Path, content: Mapping[str, bytes]) -> None:
-    """All files beside `folder` first; then the whole takes its place, or each file that of the page before."""
+    """All files beside `folder` first; then the whole takes its place, or each file its predecessor's."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent) as name:
         aside = Path(name) / "page"
         aside.mkdir()
         for file, value in content.items():
             (aside / file).write_bytes(value)
-        folder.mkdir(exist_ok=True)
-        for file in content:
-            os.replace(aside / file, folder / file)
+        if _is_page(folder):
+            for file in content:
+                os.replace(aside / file, folder / file)
+        else:  # nothing is there, or an empty folder
+            os.replace(aside, folder)
