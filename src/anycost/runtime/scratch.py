@@ -26,17 +26,12 @@ class Scratch:
             buffer = self._buffers[name] = torch.empty(count, dtype=dtype)
         return buffer[:count].view(1, height, width, channels).permute(0, 3, 1, 2)
 
-    @property
-    def nbytes(self) -> int:
-        return sum(buffer.nbytes for buffer in self._buffers.values())
-
 
 class ScratchPool:
-    """Lends each picture in the making a scratch of its own; keeps as many as were in use at once, up to `kept`."""
+    """Lends each picture in the making a scratch of its own; keeps as many as were ever in use at once."""
 
-    def __init__(self, kept: int = 4) -> None:
+    def __init__(self) -> None:
         self._free: list[Scratch] = []
-        self._kept = kept
         self._lock = threading.Lock()
         torch.empty(_JUST_BELOW_32_MIB, dtype=torch.uint8)
 
@@ -48,5 +43,4 @@ class ScratchPool:
             yield scratch
         finally:
             with self._lock:
-                if len(self._free) < self._kept:
-                    self._free.append(scratch)
+                self._free.append(scratch)
