@@ -39,16 +39,17 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     from anycost.interchange.card import model_card
     from anycost.interchange.header import NOT_STATED
-    from anycost.interchange.hub import Parcel, library, push, relicensed
+    from anycost.interchange.hub import Parcel, library, push, relicensed, repository
     from anycost.interchange.locating import find_weights
 
     library()  # where it is missing, say so before pictures are made
+    repo = repository(config.repo)
     with relicensed(find_weights(config.weights), config.licence) as (weights, header):
         if header.licence == NOT_STATED:
             print("no licence is stated: nobody knows what they may do with it; licence=... sets one", file=sys.stderr)
         files = {_SAMPLES: _pictures(weights, config)} if config.samples else {}
-        files["README.md"] = model_card(header, config.repo, _SAMPLES if config.samples else None).encode()
-        address = push(Parcel(weights, files), config.repo, config.revision, config.private, config.message)
+        files["README.md"] = model_card(header, repo, _SAMPLES if config.samples else None).encode()
+        address = push(Parcel(weights, files), repo, config.revision, config.private, config.message)
     print(f"pushed: {address}")
     return 0
 

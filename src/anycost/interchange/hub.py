@@ -53,6 +53,14 @@ def hub_name(text: str) -> HubName | None:
     return HubName(repo, revision, file or FILE, scheme is not None)
 
 
+def repository(text: str) -> str:
+    """`OWNER/NAME` out of it or of `hf://OWNER/NAME`; `UserError` for anything else."""
+    name = hub_name(text)
+    if name is None or name.revision or name.file != FILE:
+        raise UserError(f"repo={text} is not of the form OWNER/NAME")
+    return name.repo
+
+
 def pull(name: HubName | str, endpoint: str | None = None, cache: Path | None = None) -> Path:
     """The file in the hub's local cache, downloaded where it is not there, its sha256 checked against the manifest.
 
@@ -107,18 +115,15 @@ def push(
 
     The repository, and the branch `revision`, are made where they do not exist. Returns the commit's address.
     """
-    hub = library()
-    name = hub_name(repo)
-    if name is None or name.revision or name.file != FILE:
-        raise UserError(f"repo={repo} is not of the form OWNER/NAME")
+    hub, repo = library(), repository(repo)
     api = hub.HfApi(endpoint=_endpoint(endpoint))
     contents: dict[str, Any] = {FILE: str(parcel.weights), MANIFEST: parcel.manifest(), **parcel.files}
-    with _explained(name.repo):
-        api.create_repo(name.repo, private=private or None, exist_ok=True)
+    with _explained(repo):
+        api.create_repo(repo, private=private or None, exist_ok=True)
         if revision not in (None, "main"):
-            api.create_branch(name.repo, branch=revision, exist_ok=True)
+            api.create_branch(repo, branch=revision, exist_ok=True)
         operations = [hub.CommitOperationAdd(path, content) for path, content in contents.items()]
-        commit = api.create_commit(name.repo, operations, commit_message=message, revision=revision)
+        commit = api.create_commit(repo, operations, commit_message=message, revision=revision)
     return str(commit.commit_url)
 
 
@@ -196,9 +201,12 @@ def _explained(name: str) -> Iterator[None]:
     except (OSError, ValueError) as error:  # no connection, half a download, a name or card that the hub does not take
         raise UserError(f"{name}: {_line(error)}") from error
     except Exception as error:
-        if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2", "httpcore", "requests", "hf_xet"):
+        library = type(error).__module__.partition(".")[0]
+        # Uploads that break off, and whatever fails in the Xet library, are plain RuntimeErrors.
+        if not isinstance(error, RuntimeError) and library not in ("httpx", "httpx2", "httpcore", "requests", "hf_xet"):
             raise
-        raise UserError(f"{name}: the hub cannot be reached or broke off ({_line(error)}); try again") from error
+        cause = f": {_line(error.__cause__)}" if isinstance(error.__cause__, Exception) else ""
+        raise UserError(f"{name}: the hub cannot be reached or broke off ({_line(error)}{cause}); try again") from error
 
 
 def _line(error: Exception) -> str:

@@ -19,8 +19,9 @@ class StandIn(ThreadingHTTPServer):
     """What `huggingface_hub` asks of a hub, kept in memory.
 
     `repos` maps a name to its branches, a branch to commits, a commit to (its name, files). `cuts` counts how many
-    downloads of a file still break off halfway; `refuse_writes` answers 403 to whoever writes, `fail_commits` 500 to
-    the last request of a push. A download of `stalled` stops halfway, sets `halfway` and waits for `go_on`.
+    downloads of a file still break off halfway; `refuse_writes` answers 403 to whoever writes, `fail_uploads` 400 to
+    the content of a large file, `fail_commits` 500 to the last request of a push. A download of `stalled` stops
+    halfway, sets `halfway` and waits for `go_on`.
     """
 
     def __init__(self) -> None:
@@ -29,7 +30,7 @@ class StandIn(ThreadingHTTPServer):
         self.private: dict[str, bool] = {}
         self.lfs: dict[str, bytes] = {}
         self.cuts: dict[str, int] = {}
-        self.refuse_writes = self.fail_commits = False
+        self.refuse_writes = self.fail_uploads = self.fail_commits = False
         self.stalled: str | None = None
         self.halfway, self.go_on = threading.Event(), threading.Event()
         self.tokens: set[str] = set()
@@ -161,7 +162,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self.note()
         content, oid = self.body(), self.path.rpartition("/")[2]
-        if hashlib.sha256(content).hexdigest() != oid:
+        if self.server.fail_uploads or hashlib.sha256(content).hexdigest() != oid:
             return self.answer(400)
         self.server.lfs[oid] = content
         return self.answer(200, headers={"ETag": oid})

@@ -284,6 +284,33 @@ def test_a_push_that_dies_before_its_commit_leaves_the_repository_as_it_was(serv
     assert pull("owner/name").read_bytes() == weights.read_bytes()
 
 
+def test_an_upload_that_fails_is_one_message(
+    server: StandIn, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.fail_uploads = True
+    assert pushed(weights) == 2
+    error = capsys.readouterr().err
+    assert "owner/name: the hub cannot be reached or broke off (Error while uploading 'weights.safetensors'" in error
+    assert error.strip().endswith("try again")
+    assert FILE not in server.files("owner/name")
+
+
+def test_a_name_that_is_none_is_refused_before_pictures_are_made(
+    server: StandIn, weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("anycost.commands.push._pictures", lambda *_: pytest.fail("drawn for nothing"))
+    for repo in ("name", "owner/name@main", "hf://owner/name/file"):
+        assert main(["push", f"weights={weights}", f"repo={repo}"]) == 2
+        assert f"repo={repo} is not of the form OWNER/NAME" in capsys.readouterr().err
+
+
+def test_the_card_names_the_repository_however_it_was_written(server: StandIn, weights: Path) -> None:
+    assert main(["push", f"weights={weights}", "repo=hf://owner/name", "samples=0"]) == 0
+    card = server.files("owner/name")["README.md"].decode()
+    assert "\n# name\n" in card
+    assert 'anycost.load("owner/name")' in card
+
+
 @pytest.mark.parametrize(("text", "expected"), [
     ("a/b", HubName("a/b", None, FILE, False)),
     ("a-1/b.c_d@v1.0", HubName("a-1/b.c_d", "v1.0", FILE, False)),
