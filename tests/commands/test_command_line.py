@@ -55,6 +55,20 @@ def test_mistakes_exit_with_2_and_one_line(capsys: pytest.CaptureFixture[str]) -
     assert captured.out == ""
 
 
+@pytest.mark.parametrize("arguments", [
+    ["info", "weights={}"], ["convert", "source={}", "output=x.safetensors"],
+    ["generate", "weights=x", "seeds=0", "output={}/x.png"], ["search", "weights={}", "budget=1G"],
+])
+def test_paths_that_cannot_be_looked_at(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Too long a name stands for a folder of somebody else as well, which root may look into."""
+    name = "a" * 300
+    assert main([argument.format(name) for argument in arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "too long" in error
+    assert error.count("\n") == 1
+
+
 @pytest.mark.parametrize(("arguments", "limit"), [
     (["-m", "anycost", "--help"], 0.5),
     (["-m", "anycost", "train", "--help"], 0.5),

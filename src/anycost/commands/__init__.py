@@ -1,5 +1,6 @@
 """The command line: `anycost VERB ...`. Verbs are imported when they are called, so that `--help` is quick."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,9 @@ VERBS = {
     "options": "print the options of the configuration: anycost options stage",
 }
 
+# Where not even a look at a path is possible: a folder of somebody else, a name too long, links in a circle.
+_NO_LOOK = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status: 0, 2 for what the user can mend, 130 when interrupted."""
@@ -39,6 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `anycost options | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.errno not in _NO_LOOK or error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}; name another file or folder", file=sys.stderr)
+        return 2
 
 
 def _run(verb: str, arguments: list[str]) -> int:
