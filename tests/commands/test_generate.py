@@ -66,9 +66,7 @@ def refused(weights: Path, capsys: pytest.CaptureFixture[str]):
     def call(*arguments: str) -> str:
         before = sorted(Path().rglob("*"))
         assert main(["generate", f"weights={weights}", "threads=1", *arguments]) == 2
-        assert [path for path in sorted(Path().rglob("*")) if path.is_file()] == [
-            one for one in before if one.is_file()
-        ]
+        assert sorted(Path().rglob("*")) == before
         return capsys.readouterr().err
 
     return call
@@ -237,6 +235,10 @@ def test_a_video_of_latents(run) -> None:
     (["rows=0", "columns=1", "output=x.mp4"], "style mixing makes pictures; use FILE.png"),
     (["seeds=0", "output=x.jpg"], "output=x.jpg: .jpg is not written; use FILE.png, FILE.npy, FILE.mp4, or a folder"),
     (["seeds=0"], "output=... is needed"),
+    (["seeds=0", "output="], "output= names nothing; use FILE.png, FILE.npy, FILE.mp4, or a folder"),
+    (["seeds=0", "output=new/folder/x.png", "architecture=0.3"], "ratio 0.3 is not one of"),
+    (["seeds=0", "output=new/people/", "architecture=0.3"], "ratio 0.3 is not one of"),
+    (["seeds=0", "output=x.npy", "save_latents=../{here}/x.npy"], "is output= as well"),
     (["seeds=0", "output=file"], "output=file is a file, not a folder"),
     (["seeds=0", "output=file/x.png"], "cannot write file/x.png: a part of the path is a file"),
     (["seeds=0", "output=file/x/"], "a part of the path is a file"),
@@ -262,7 +264,7 @@ def test_a_video_of_latents(run) -> None:
 ])  # fmt: skip
 def test_errors_name_the_option_and_the_remedy(refused, arguments: list[str], message: str) -> None:
     Path("file").write_text("")
-    assert message in refused(*arguments)
+    assert message in refused(*(argument.replace("{here}", Path.cwd().name) for argument in arguments))
 
 
 def test_latents_of_another_generator(refused) -> None:

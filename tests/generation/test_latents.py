@@ -47,6 +47,19 @@ def test_forms_in_w(tmp_path: Path, generator: Generator, shape: tuple[int, ...]
     np.testing.assert_array_equal(w_plus, np.broadcast_to(expected, w_plus.shape))
 
 
+def test_as_many_codes_as_layers_may_mean_two_things(
+    tmp_path: Path, generator: Generator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is chosen is said, with the form that means the other."""
+    array = RNG.normal(size=(8, 16)).astype(np.float32)
+    read_latents(saved(tmp_path, array), generator)
+    assert "(8, 16) is read as one W+ code; for 8 codes of w give (8, 1, 16)" in caplog.text
+    caplog.clear()
+    read_latents(saved(tmp_path, array[:, None]), generator)
+    read_latents(saved(tmp_path, array), generator, "z")
+    assert not caplog.text
+
+
 def test_z_is_mapped(tmp_path: Path, generator: Generator) -> None:
     """Also eight z, which in w would be one face."""
     array = RNG.normal(size=(8, 16)).astype(np.float32)

@@ -71,6 +71,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def output_kind(output: str) -> str:
     """`.png`, `.npy`, `.mp4` or `folder`: what a name asks for; raises `UserError` for any other."""
+    if not output:
+        raise UserError(f"output= names nothing; use {_endings()}, or a folder")
     path = Path(output).expanduser()
     if path.is_dir() or output.endswith(os.sep) or not path.suffix:
         if path.exists() and not path.is_dir():
@@ -99,7 +101,7 @@ def check(config: GenerateConfig, kind: str, given: Collection[str]) -> None:
     if config.save_latents is not None:
         if Path(config.save_latents).suffix != ".npy":
             raise UserError(f"save_latents={config.save_latents}: the codes are a NumPy array; use FILE.npy")
-        if Path(config.save_latents).absolute() == Path(config.output).expanduser().absolute():
+        if Path(config.save_latents).resolve() == Path(config.output).expanduser().resolve():
             raise UserError(f"save_latents={config.save_latents} is output= as well; use another name for one of them")
     video_grid(config.grid)
 

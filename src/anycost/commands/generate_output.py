@@ -90,8 +90,9 @@ class Scene:
 def generate(config: GenerateConfig, kind: str) -> str:
     """Write what `config` asks for; returns a line for the user. Raises `UserError` for all that stands in the way."""
     output = Path(config.output).expanduser()
-    for path in (output / "png" if kind == FOLDER else output, *map(Path, filter(None, [config.save_latents]))):
-        check_writable(path)
+    check_writable(output, output if kind == FOLDER else output.parent)
+    if config.save_latents is not None:
+        check_writable(Path(config.save_latents), Path(config.save_latents).parent)
     scene = open_scene(config, kind, output)
     with scene.meter.bar:
         if kind == ".mp4":
@@ -104,11 +105,11 @@ def generate(config: GenerateConfig, kind: str) -> str:
     return f"{config.output}: {scene.meter.speed('frame' if kind == '.mp4' else 'picture')} ({dtype})"
 
 
-def check_writable(path: Path) -> None:
-    """Raise `UserError` where no file can be made beside `path`: before the work, not after it."""
+def check_writable(path: Path, folder: Path) -> None:
+    """Raise `UserError`, before the work, where nothing can be made in `folder`, which need not exist, for `path`."""
     with explained_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+        with tempfile.TemporaryFile(dir=there):
             pass
 
 

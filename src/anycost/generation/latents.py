@@ -1,5 +1,6 @@
 """Latents from files: NumPy arrays and the project's own files, read through a memory map and checked as a whole."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from anycost.errors import UserError
 from anycost.generation.styles import NO_TRUNCATION, Styles, Truncation, code_styles
 from anycost.interchange.weights import read_weights
 from anycost.networks.generator import Generator
+
+log = logging.getLogger(__name__)
 
 _CHUNK = 1024  # codes checked at a time
 
@@ -71,7 +74,13 @@ def _open_own(path: Path) -> NDArray:
 def _shaped(array: NDArray, path: Path, generator: Generator, latents_in: str) -> NDArray:
     """As `[N, 1 or num_styles, latent_dim]`."""
     dim, layers = generator.latent_dim, generator.num_styles
-    codes = array[None] if array.ndim == 1 or (array.shape == (layers, dim) and latents_in == "w") else array
+    projected = latents_in == "w" and array.shape == (layers, dim)
+    if projected:
+        log.warning(
+            "latents=%s of shape %s is read as one W+ code; for %d codes of w give (%d, 1, %d)",
+            path, array.shape, layers, layers, dim,
+        )  # fmt: skip
+    codes = array[None] if array.ndim == 1 or projected else array
     codes = codes[:, None] if codes.ndim == 2 else codes
     if codes.ndim != 3 or codes.shape[1] not in (1, layers) or codes.shape[2] != dim:
         raise UserError(
