@@ -20,6 +20,7 @@ def boundaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Editing directions, in a file whose name has everything in it."""
     monkeypatch.chdir(tmp_path)
     torch.save({"00_Beard": torch.ones(1, 16), "01_Smile": torch.zeros(1, 16)}, "my [b]=1, ö.pt")
+    np.save("latents.npy", np.ones((18, 16), np.float32))
 
 
 def refused(capsys: pytest.CaptureFixture, *arguments: str) -> str:
@@ -58,6 +59,10 @@ def test_architectures(capsys: pytest.CaptureFixture) -> None:
     ([f"source={EVOLVED}", "output=out.safetensors"], "output=out.safetensors must end in .json: 11 architectures"),
     (["source=my [b]=1, ö.pt", "output=./my [b]=1, ö.pt"], "output=my [b]=1, ö.pt is the source itself; name another"),
     (["source=my [b]=1, ö.pt", "output=out.safetensors", "name=Smile"], "name=Smile is not in the file"),
+    (["source=latents.npy", "output=out.safetensors", "name=Smile"],
+     "name=Smile: this file is not one of several entries; leave name= away"),
+    (["source=my [b]=1, ö.pt", "output=out.safetensors", "weights=raw"],
+     "weights=raw: this file holds no generator; leave weights= away"),
     (["source=my [b]=1, ö.pt", "output=out.safetensors", "weights=best"], "weights=best is not one of ema, raw"),
 ])
 def test_refused(capsys: pytest.CaptureFixture, arguments: list[str], message: str) -> None:
@@ -65,7 +70,6 @@ def test_refused(capsys: pytest.CaptureFixture, arguments: list[str], message: s
 
 
 def test_our_own_file_needs_no_conversion(capsys: pytest.CaptureFixture) -> None:
-    np.save("latents.npy", np.ones((18, 16), np.float32))
     assert main(["convert", "source=latents.npy", "output=ours.safetensors"]) == 0
     message = refused(capsys, "source=ours.safetensors", "output=out.safetensors")
     assert "source=ours.safetensors is a weights file of anycost already; anycost info weights=FILE" in message

@@ -151,6 +151,14 @@ def test_one_architecture(tmp_path: Path) -> None:
         convert(EVOLVED, Choice(name="19G"))
 
 
+def test_ratios_are_those_of_the_generator_that_is_cut(tmp_path: Path) -> None:
+    """A half of config-F is all of config-E: the file alone does not tell which is meant."""
+    space, half = ArchitectureSpace(64, 2.0), ArchitectureSpace(64, 2.0).uniform(0.5)
+    (tmp_path / "half.json").write_text(json.dumps({"half": {"channels": half.channels, "res": 64}}))
+    convert(tmp_path / "half.json").write(tmp_path / "converted.json")
+    assert space.parse(str(tmp_path / "converted.json")) == space.parse(str(tmp_path / "half.json"))
+
+
 @pytest.mark.parametrize(("content", "message"), [
     ({"a": {"channels": [8, 8], "res": 4}}, None),
     ({"channels": [8, 8]}, None),

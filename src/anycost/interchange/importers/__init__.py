@@ -10,7 +10,7 @@ from typing import Any
 
 from anycost.errors import UserError
 from anycost.interchange.foreign import Foreign, Stub, read_foreign
-from anycost.interchange.header import shown
+from anycost.interchange.header import GENERATORS, shown
 from anycost.interchange.importers import evolved, nvidia, official, rosinality, small, tensorflow
 from anycost.interchange.importers.imported import Choice, Imported
 
@@ -41,18 +41,29 @@ def convert(source: Foreign | Path | str, choice: Choice | None = None) -> Impor
     Raises `UserError` that begins with the source and says what is not known or does not fit.
     """
     name = "the file" if isinstance(source, Foreign) else f"source={source}"
+    choice = choice or Choice()
     foreign = source if isinstance(source, Foreign) else read_foreign(source)
     if "anycost" in foreign.metadata:
         raise UserError(f"{name} is a weights file of anycost already; anycost info weights=FILE says what it holds")
     for recognises, read in _FORMATS[foreign.kind]:
         if recognises(foreign.content):
             try:
-                imported = read(foreign.content, choice or Choice())
+                imported = read(foreign.content, choice)
+                _check_choice(choice, imported.header.kind)
             except UserError as error:
                 raise UserError(f"{name}: {error}") from error
             card = {**imported.header.card, "source_sha256": foreign.identity}
             return replace(imported, header=replace(imported.header, card=card))
     raise UserError(f"{name} is a {foreign.kind} file of no known kind: {_outline(foreign.content)}. {_KNOWN}")
+
+
+def _check_choice(choice: Choice, kind: str) -> None:
+    """Raise `UserError` for a choice that a file of this kind does not offer."""
+    if choice.name is not None and kind not in ("architectures", "directions"):
+        raise UserError(f"name={choice.name}: this file is not one of several entries; leave name= away")
+    for key, value in (("weights", choice.weights), ("part", choice.part)):
+        if value != getattr(Choice, key) and kind not in GENERATORS:
+            raise UserError(f"{key}={value}: this file holds no generator; leave {key}= away")
 
 
 _KNOWN = (

@@ -36,7 +36,9 @@ def read(content: Mapping[str, Any], choice: Choice) -> Imported:
         if not isinstance(resolution, int | None):
             raise UserError(f"{shown(name)}: res={shown(resolution)} is no resolution")
         architecture = space.from_channels(entry["channels"], resolution)
-        architectures[str(name)] = {**entry, **architecture.to_json()}
+        # Without ratios, which are relative to the generator that is cut: whoever reads the file with it knows them.
+        executed = {"resolution": architecture.resolution, "channels": list(architecture.channels)}
+        architectures[str(name)] = {**entry, **executed}
     card = {"source": "official Anycost evolved configurations", "left_out": []}
     count = len(architectures)
     found = f"{count} architecture{'s' if count > 1 else ''} of {label} at {space.resolution} px"
