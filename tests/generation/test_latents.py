@@ -123,9 +123,12 @@ def test_damaged_files_are_errors(
 def test_files_that_are_none(tmp_path: Path, generator: Generator) -> None:
     with pytest.raises(UserError, match="is no file; give FILE"):
         read_latents(tmp_path / "missing.npy", generator)
-    np.savez(tmp_path / "l.npz", np.zeros((1, 16)))
-    with pytest.raises(UserError, match=r"is not a whole \.npy file"):
+    np.savez(tmp_path / "l.npz", w=np.zeros((1, 8, 16)))  # what NVIDIA's projector writes
+    with pytest.raises(UserError, match=r"l\.npz is an archive of \.npz or PyTorch; save its array of latents alone"):
         read_latents(tmp_path / "l.npz", generator)
+    (tmp_path / "l.npy").write_bytes(b"\x93NUMPY\x01")
+    with pytest.raises(UserError, match=r"is not a whole \.npy file"):
+        read_latents(tmp_path / "l.npy", generator)
     write_weights(tmp_path / "w.safetensors", {"w": torch.zeros(1, 16)}, Header("directions"))
     with pytest.raises(UserError, match="is a file of kind directions"):
         read_latents(tmp_path / "w.safetensors", generator)

@@ -1,5 +1,6 @@
 """How a generator is called: latents, mixing, truncation, noise, threads, precision, initial values, bad input."""
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -68,6 +69,17 @@ def test_truncation_pulls_every_layer_to_the_mean(generator: Generator, z: Tenso
     half = generator((w + mean) / 2, latents_in="w")
     torch.testing.assert_close(generator(z, truncation=0.5, truncation_mean=mean), half)
     torch.testing.assert_close(generator(w, latents_in="w", truncation=0.5, truncation_mean=mean), half)
+
+
+def test_truncation_takes_the_mean_that_came_with_the_weights(generator: Generator, z: Tensor) -> None:
+    with pytest.raises(UserError, match=r"truncation_mean=generator\.truncation_center\(\)"):
+        generator(z, truncation=0.5)
+    own = copy.deepcopy(generator)
+    own.truncation_mean = torch.randn(8, dtype=torch.float64)
+    given = generator(z, truncation=0.5, truncation_mean=own.truncation_mean)
+    assert torch.equal(own(z, truncation=0.5), given)
+    zero = torch.zeros(8, dtype=torch.float64)
+    assert torch.equal(own(z, truncation=0.5, truncation_mean=zero), generator(z, truncation=0.5, truncation_mean=zero))
 
 
 @torch.no_grad()

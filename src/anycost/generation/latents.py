@@ -1,6 +1,7 @@
 """Latents from files: NumPy arrays and the project's own files, read through a memory map and checked as a whole."""
 
 import logging
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,8 @@ def _open(path: Path) -> NDArray:
         raise UserError(f"latents={path} is no file; give FILE.npy, or FILE.safetensors of kind latents")
     if path.suffix == ".safetensors":
         return _open_own(path)
+    if zipfile.is_zipfile(path):
+        raise UserError(f"latents={path} is an archive of .npz or PyTorch; save its array of latents alone: numpy.save")
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # a damaged header makes NumPy raise nearly every built-in type

@@ -108,7 +108,8 @@ class Generator(nn.Module):
             architecture: what to run; None is the full generator.
             latents_in: `"z"` or `"w"`.
             mixing_cutoff: with two codes, layers before it use the first (1 .. num_styles - 1).
-            truncation: psi; w becomes `mean + psi (w - mean)` with `truncation_mean [latent_dim]`.
+            truncation: psi; w becomes `mean + psi (w - mean)`.
+            truncation_mean: `[latent_dim]`; default: the one that came with the weights, and an error without.
             noise: `"const"` buffers, `"random"` per sample, `"none"`, or one `[1 or B, 1, r, r]` per layer.
         """
         architecture = architecture or self.space.full()
@@ -152,9 +153,13 @@ class Generator(nn.Module):
         with torch.autocast(codes.device.type, enabled=False):
             w = self.mapping(codes.to(self.constant.dtype)) if latents_in == "z" else codes.to(self.constant.dtype)
         if truncation != 1.0:
-            if truncation_mean is None:
-                raise UserError(f"truncation={truncation:g} needs the mean style; see Generator.mean_style")
-            w = torch.lerp(truncation_mean.to(w), w, truncation)
+            mean = self.truncation_mean if truncation_mean is None else truncation_mean
+            if mean is None:
+                raise UserError(
+                    f"truncation={truncation:g}: no mean style came with these weights; pass "
+                    "truncation_mean=generator.truncation_center(), which measures it"
+                )
+            w = torch.lerp(mean.to(w), w, truncation)
         return self._broadcast(w, mixing_cutoff)
 
     def _broadcast(self, w: Tensor, mixing_cutoff: int | None) -> Tensor:
