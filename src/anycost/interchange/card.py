@@ -83,8 +83,8 @@ def model_card(header: Header, repo: str, picture: str | None = None) -> str:
         "",
         *_card_lines(header),
         "",
-        f"Licence: {shown(header.licence, 200)}. `anycost.json` states the sha256 of every file; `anycost pull` checks "
-        "it.",
+        f"Licence: {_escaped(shown(header.licence, 200))}. `anycost.json` states the sha256 of every file; `anycost "
+        "pull` checks it.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from anycost.errors import UserError
 from anycost.interchange.card import prices
 from anycost.interchange.header import GENERATORS, Header, generator_form
 from anycost.interchange.locating import not_finite
@@ -62,6 +63,8 @@ def inspect(path: Path, architectures: Sequence[str] = ()) -> Inspection:
     Raises `UserError` for a file that is not ours or does not fit, and for architectures that are not of its space.
     """
     tensors, header = read_weights(path)
+    if architectures and header.kind not in GENERATORS:
+        raise UserError(f"architectures={','.join(architectures)}: {path} holds no generator (kind={header.kind})")
     listed: dict[str, Price] = {}
     if header.kind in GENERATORS:
         space, _, _ = generator_form(header)

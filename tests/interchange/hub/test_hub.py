@@ -304,6 +304,12 @@ def test_a_name_that_is_none_is_refused_before_pictures_are_made(
         assert f"repo={repo} is not of the form OWNER/NAME" in capsys.readouterr().err
 
 
+def test_what_a_file_says_is_no_markup_in_the_card(server: StandIn, weights: Path) -> None:
+    pushed(weights, "licence=[free](http://bad) <b>")
+    card = server.files("owner/name")["README.md"].decode()
+    assert "Licence: \\[free\\](http://bad) \\<b\\>." in card
+
+
 def test_the_card_names_the_repository_however_it_was_written(server: StandIn, weights: Path) -> None:
     assert main(["push", f"weights={weights}", "repo=hf://owner/name", "samples=0"]) == 0
     card = server.files("owner/name")["README.md"].decode()

@@ -81,6 +81,8 @@ def test_discriminators_of_the_trainer(originals: ModuleType, imported: Import, 
     card = result.header.card
     assert (card["source"], card["epoch"], card["fid"]) == ("official Anycost checkpoint", 3, 12.5)
     assert card["left_out"] == ["g_optim", "d_optim", "mean_path_length"]
+    # What is in no form that a card keeps is listed as left out.
+    assert imported(content | {"fid": torch.tensor(12.5)}).header.card["left_out"][2] == "fid"
     assert result.header.space["num_resolutions"] == inputs
     discriminator = discriminator_of(result, inputs, conditioned)
     code = torch.randn(4 * 8, dtype=torch.float64) if conditioned else None

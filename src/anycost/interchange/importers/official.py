@@ -35,7 +35,7 @@ def read(content: Mapping[str, Any], choice: Choice) -> Imported:
         generator=read_generator(chosen(content, choice)),
         discriminator=(lambda: read_discriminator(content["d"])) if "d" in content else None,
         num_resolutions=PUBLISHED_RESOLUTIONS,
-        left_out=left_out(content, ("g", "d", "g_ema", *_TRAINER)),
+        left_out=left_out(content, ("g", "d", "g_ema", *progress)),
         more=progress,
     )
     return build(networks, choice)
