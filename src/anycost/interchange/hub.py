@@ -201,9 +201,9 @@ def _explained(name: str) -> Iterator[None]:
     except (OSError, ValueError) as error:  # no connection, half a download, a name or card that the hub does not take
         raise UserError(f"{name}: {_line(error)}") from error
     except Exception as error:
-        library = type(error).__module__.partition(".")[0]
+        origin = type(error).__module__.partition(".")[0]
         # Uploads that break off, and whatever fails in the Xet library, are plain RuntimeErrors.
-        if not isinstance(error, RuntimeError) and library not in ("httpx", "httpx2", "httpcore", "requests", "hf_xet"):
+        if not isinstance(error, RuntimeError) and origin not in ("httpx", "httpx2", "httpcore", "requests", "hf_xet"):
             raise
         cause = f": {_line(error.__cause__)}" if isinstance(error.__cause__, Exception) else ""
         raise UserError(f"{name}: the hub cannot be reached or broke off ({_line(error)}{cause}); try again") from error
