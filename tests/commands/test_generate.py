@@ -258,6 +258,8 @@ def test_a_video_of_latents(run) -> None:
     (["seeds=0-3", "crf=52", "output=x.mp4"], "crf goes from 0 to 51"),
     (["seeds=0-3", "fps=nan", "output=x.mp4"], "fps up to 1000"),
     (["seeds=0", "output=x.npy", "save_latents=x.npy"], "save_latents=x.npy is output= as well"),
+    (["latents=w.npy", "output=./w.npy"], "latents=w.npy is output= as well; use another name for one of them"),
+    (["latents=w.npy", "output=x.png", "save_latents=w.npy"], "save_latents=w.npy is latents= as well; use another"),
     (["seeds=0", "output=x.npy", "save_latents=w.txt"], "save_latents=w.txt: the codes are a NumPy array; use"),
     (["seeds=0", "output=x.npy", "save_latents=file/w.npy"], "cannot write file/w.npy: a part of the path is a file"),
     (["seeds=0", "output=x.png", "weights=nowhere/at/all"], "weights=nowhere/at/all does not exist"),

@@ -98,12 +98,19 @@ def check(config: GenerateConfig, kind: str, given: Collection[str]) -> None:
         raise UserError(f"output={config.output}: style mixing makes pictures; use FILE.png, FILE.npy or a folder")
     if config.crf > 51 or not math.isfinite(config.fps) or config.fps > 1000:
         raise UserError(f"crf={config.crf} fps={config.fps:g}: crf goes from 0 to 51, fps up to 1000")
-    if config.save_latents is not None:
-        if Path(config.save_latents).suffix != ".npy":
-            raise UserError(f"save_latents={config.save_latents}: the codes are a NumPy array; use FILE.npy")
-        if Path(config.save_latents).resolve() == Path(config.output).expanduser().resolve():
-            raise UserError(f"save_latents={config.save_latents} is output= as well; use another name for one of them")
+    if config.save_latents is not None and Path(config.save_latents).suffix != ".npy":
+        raise UserError(f"save_latents={config.save_latents}: the codes are a NumPy array; use FILE.npy")
+    _check_files(config)
     video_grid(config.grid)
+
+
+def _check_files(config: GenerateConfig) -> None:
+    """Nothing may be written over what is read or written besides."""
+    files = {"output": config.output, "latents": config.latents, "save_latents": config.save_latents}
+    seen: dict[Path, str] = {}
+    for key, file in files.items():
+        if file is not None and (other := seen.setdefault(Path(file).expanduser().resolve(), key)) != key:
+            raise UserError(f"{key}={file} is {other}= as well; use another name for one of them")
 
 
 def _check_people(config: GenerateConfig) -> None:
