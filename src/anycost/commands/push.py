@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     from anycost.interchange.locating import find_weights
 
     library()  # where it is missing, say so before pictures are made
-    repo = repository(config.repo)
+    repo = repository(config.repo, config.revision)
     with relicensed(find_weights(config.weights), config.licence) as (weights, header):
         if header.licence == NOT_STATED:
             print("no licence is stated: nobody knows what they may do with it; licence=... sets one", file=sys.stderr)

@@ -53,11 +53,16 @@ def hub_name(text: str) -> HubName | None:
     return HubName(repo, revision, file or FILE, scheme is not None)
 
 
-def repository(text: str) -> str:
-    """`OWNER/NAME` out of it or of `hf://OWNER/NAME`; `UserError` for anything else."""
+def repository(text: str, revision: str | None = None) -> str:
+    """`OWNER/NAME` out of it or of `hf://OWNER/NAME`.
+
+    `UserError` for anything else, and for a `revision` that no name could reach.
+    """
     name = hub_name(text)
     if name is None or name.revision or name.file != FILE:
         raise UserError(f"repo={text} is not of the form OWNER/NAME")
+    if revision is not None and hub_name(f"{name.repo}@{revision}") is None:
+        raise UserError(f"revision={revision}: OWNER/NAME@REVISION takes letters, digits and ._- alone")
     return name.repo
 
 
@@ -115,7 +120,7 @@ def push(
 
     The repository, and the branch `revision`, are made where they do not exist. Returns the commit's address.
     """
-    hub, repo = library(), repository(repo)
+    hub, repo = library(), repository(repo, revision)
     api = hub.HfApi(endpoint=_endpoint(endpoint))
     contents: dict[str, Any] = {FILE: str(parcel.weights), MANIFEST: parcel.manifest(), **parcel.files}
     with _explained(repo):

@@ -304,6 +304,14 @@ def test_a_name_that_is_none_is_refused_before_pictures_are_made(
         assert f"repo={repo} is not of the form OWNER/NAME" in capsys.readouterr().err
 
 
+def test_a_branch_that_no_name_reaches_is_not_made(
+    server: StandIn, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["push", f"weights={weights}", "repo=owner/name", "samples=0", "revision=feature/x"]) == 2
+    assert "revision=feature/x: OWNER/NAME@REVISION takes letters, digits and ._- alone" in capsys.readouterr().err
+    assert server.requests == []
+
+
 def test_what_a_file_says_is_no_markup_in_the_card(server: StandIn, weights: Path) -> None:
     pushed(weights, "licence=[free](http://bad) <b>")
     card = server.files("owner/name")["README.md"].decode()
