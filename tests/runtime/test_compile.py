@@ -8,7 +8,9 @@ import torch
 from anycost.architecture import ArchitectureSpace
 from anycost.errors import UserError
 from anycost.networks.generator import Generator
-from anycost.runtime import Renderer, freeze
+from anycost.runtime import Cancelled, Renderer, compilation, freeze, frozen
+from anycost.runtime.scratch import ScratchPool
+from anycost.runtime.shared import SharedWeights
 
 SPACE = ArchitectureSpace(32, 0.125, 64, 3)
 
@@ -28,3 +30,21 @@ def test_without_a_compiler(generator: Generator, monkeypatch: pytest.MonkeyPatc
         freeze(generator, compile=True, device="cpu")
     with pytest.raises(UserError, match="compile=false"):
         Renderer(generator, compile=True, device="cpu")
+
+
+def test_levels_of_a_picture_are_one_step_of_cuda_graphs(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a level's inputs lie in memory that it uses again: no GPU is needed to see what is told."""
+    told: list[str] = []
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: told.append("step"))
+    monkeypatch.setattr(frozen, "one_step", lambda device: compilation.one_step(torch.device("cuda")))
+    monkeypatch.setattr(frozen, "compile_levels", lambda levels, device: None)
+    weights = SharedWeights(generator, torch.float32, torch.device("cpu"), SPACE.full(), compile=True)
+    made = frozen.FrozenGenerator(weights, SPACE.full(), ScratchPool())
+    w = torch.randn(2, 16)
+    for level in made.batched:
+        level.register_forward_pre_hook(lambda *_: told.append("level"))
+    torch.testing.assert_close(made(w), freeze(generator, dtype="float32")(w), rtol=1e-4, atol=1e-4)
+    with pytest.raises(Cancelled):
+        made(w, cancelled=lambda: True)
+    made(w)
+    assert told == ["step", *["level"] * 4, "step", "step", *["level"] * 4]

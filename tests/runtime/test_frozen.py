@@ -1,6 +1,10 @@
 """A frozen sub-generator renders what the plain definition in float64 renders, in every form of its arguments."""
 
+import os
 import random
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 
 import pytest
@@ -134,6 +138,42 @@ def test_other_backends_render_the_same(
             assert psnr(image, true) > (110 if dtype == torch.float32 else 40)
 
 
+def test_operators_that_fail_or_err_are_not_used(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another PyTorch may have changed them: what fails with its first call is found out when something is frozen."""
+    cpu, w = torch.device("cpu"), torch.randn(1, 16)
+    image = freeze(generator, dtype="float32")(w)
+    assert onednn.available(torch.float32, cpu), "the tests need a machine where they work"
+
+    def renamed(*_: object, **__: object) -> Tensor:
+        raise TypeError("got an unexpected argument")
+
+    def wrong(x: Tensor, packed: Tensor, padding: list[int], groups: int = 1, right: Reference = onednn.conv) -> Tensor:
+        return right(x, packed, padding, groups) * 1.1
+
+    for broken in (renamed, wrong):
+        with monkeypatch.context() as patch:
+            patch.setattr(onednn, "conv", broken)
+            onednn._works.cache_clear()
+            assert not onednn.available(torch.float32, cpu)
+            torch.testing.assert_close(freeze(generator, dtype="float32")(w), image, rtol=1e-4, atol=1e-4)
+        onednn._works.cache_clear()
+
+
+def test_bfloat16_on_a_processor_without(generator: Generator) -> None:
+    """Slow there, but no crash. oneDNN reads its limit once, so it needs a process of its own."""
+    program = """
+        import torch
+        from anycost.architecture import ArchitectureSpace
+        from anycost.networks.generator import Generator
+        from anycost.runtime import freeze
+        generator = Generator(ArchitectureSpace(16, 0.125, 32, 2), latent_dim=8, mapping_layers=1)
+        print(freeze(generator, dtype="bfloat16")(torch.zeros(1, 8)).isfinite().all().item())
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True,
+                          env=os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}, timeout=120)  # fmt: skip
+    assert done.stdout.strip() == "True", done.stderr
+
+
 # ---- dtypes
 
 
@@ -162,6 +202,27 @@ def test_autocast_of_the_caller_changes_nothing(generator: Generator) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         inside = frozen(w)
     assert torch.equal(inside, frozen(w))
+
+
+def test_inference_mode_and_back(generator: Generator, levels: str) -> None:
+    frozen, w = freeze(generator, dtype="float32"), torch.randn(2, 16)
+    with torch.inference_mode():
+        inside = frozen(w)
+    assert torch.equal(inside, frozen(w))
+    assert torch.equal(frozen(inside.new_tensor(w.tolist())), inside)
+
+
+def test_an_empty_batch_is_an_empty_picture(generator: Generator, levels: str) -> None:
+    assert freeze(generator, SPACE.full(16))(torch.randn(0, 16)).shape == (0, 3, 16, 16)
+
+
+def test_it_can_be_neither_moved_nor_converted(generator: Generator) -> None:
+    frozen, w = freeze(generator, dtype="float32"), torch.randn(1, 16)
+    image = frozen(w)
+    for change in (frozen.double, frozen.bfloat16, lambda: torch.nn.Sequential(frozen).to("meta")):
+        with pytest.raises(UserError, match="a frozen generator cannot be moved or converted; freeze again"):
+            change()
+    assert torch.equal(frozen(w), image)
 
 
 def test_a_generator_in_float64_is_frozen_too(generator: Generator) -> None:

@@ -1,9 +1,11 @@
 """A renderer serves many architectures from any number of threads, and takes no more memory for it."""
 
+import gc
 import os
 import random
 import threading
 import time
+import weakref
 
 import pytest
 import torch
@@ -53,6 +55,17 @@ def test_what_is_kept_is_bounded(generator: Generator, monkeypatch: pytest.Monke
     assert torch.equal(shared.render(w, architecture), image)
     monkeypatch.setattr(renderer, "KEPT_BYTES", 0)
     assert torch.equal(shared.render(w), freeze(generator, SPACE.full(), "float32")(w))
+
+
+def test_architectures_without_weights_of_their_own_are_forgotten_too(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renderer, "KEPT_ARCHITECTURES", 5)
+    shared, rng = Renderer(generator, "float32"), random.Random(0)
+    made = [weakref.ref(shared.frozen(SPACE.sample(rng, "flexible"))) for _ in range(20)]
+    gc.collect()
+    assert sum(one() is not None for one in made) == 5
+    assert all(one() is not None for one in made[-5:])
 
 
 def test_mapping_and_styles_are_the_generators(generator: Generator) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from anycost.architecture import Architecture, num_points
 from anycost.errors import UserError
 from anycost.networks.generator import Generator, Noise
-from anycost.runtime.compilation import compile_levels, require_compiler
+from anycost.runtime.compilation import compile_levels, one_step, require_compiler
 from anycost.runtime.dtypes import resolve_dtype
 from anycost.runtime.layers import FrozenConv, FrozenLevel, PackedConv
 from anycost.runtime.scratch import ScratchPool
@@ -105,10 +105,11 @@ class FrozenGenerator(nn.Module):
             return tell
 
         with torch.autocast(codes.device.type, enabled=False):
+            if self._compiled:
+                with one_step(codes.device):  # CUDA graphs use the memory of what they return again
+                    return self._small_levels(codes, noises, enter)[1].clone()
             x, image = self._small_levels(codes, noises, enter)
-            if not self.streamed:
-                return image.clone() if self._compiled else image  # CUDA graphs use their outputs' memory again
-            return self._large_levels(x, image, codes, noises, enter)
+            return self._large_levels(x, image, codes, noises, enter) if self.streamed else image
 
     def _small_levels(
         self, codes: Tensor, noises: Sequence[Tensor | None], enter: Callable[[int], Callable[[int], None]]
@@ -149,7 +150,14 @@ class FrozenGenerator(nn.Module):
                     codes_here = codes[one, 2 * level - 1 : 2 * level + 2]
                     features, skip = run(features, skip, codes_here, maps, scratch, out, enter(level))
                 finished.append(skip)
-        return finished[0] if len(finished) == 1 else torch.cat(finished)
+        if len(finished) == 1:
+            return finished[0]
+        side = self.architecture.resolution
+        return torch.cat([image.new_empty(0, 3, side, side), *finished])  # a batch may be empty
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FrozenGenerator":
+        """Refuses what `to`, `double`, `cuda` and the like would do: layouts are made for one device and dtype."""
+        raise UserError("a frozen generator cannot be moved or converted; freeze again with device= and dtype=")
 
     @property
     def weight_bytes(self) -> int:

@@ -18,13 +18,15 @@ from anycost.runtime.shared import SharedWeights
 
 KEPT_BYTES = 512 << 20
 """What the frozen forms of all architectures may take together, beside the shared weights."""
+KEPT_ARCHITECTURES = 256
+"""How many of them there may be: those of a small space take more for their modules than for weights."""
 
 
 class Renderer:
     """Renders any architecture of `generator`, whose weights it copies.
 
     What was frozen for an architecture is kept for the next time; architectures that have the same channels in a
-    layer share it. Beyond `KEPT_BYTES`, the architecture that was not asked for the longest is forgotten.
+    layer share it. Beyond `KEPT_BYTES` or `KEPT_ARCHITECTURES`, the one not asked for the longest is forgotten.
 
     Args:
         generator: of any space; mapping and truncation are its own.
@@ -74,14 +76,14 @@ class Renderer:
                 self._frozen.move_to_end(architecture.key)
                 return found
             found = self._frozen[architecture.key] = FrozenGenerator(self._weights, architecture, self._pool)
-            while self.kept_bytes > KEPT_BYTES and len(self._frozen) > 1:
+            while len(self._frozen) > 1 and (len(self._frozen) > KEPT_ARCHITECTURES or self.kept_bytes > KEPT_BYTES):
                 self._frozen.popitem(last=False)
             return found
 
     @property
     def kept_bytes(self) -> int:
         """What the frozen forms take beside the shared weights: laid-out weights that are no view of these."""
-        layers = {layer for one in self._frozen.values() for layer in one.own_layers()}
+        layers = {layer for one in list(self._frozen.values()) for layer in one.own_layers()}
         return sum(layer.own_bytes for layer in layers)
 
     @torch.no_grad()

@@ -23,7 +23,8 @@ class Scratch:
         count = channels * height * width
         buffer = self._buffers.get(name)
         if buffer is None or buffer.numel() < count or buffer.dtype != dtype:
-            buffer = self._buffers[name] = torch.empty(count, dtype=dtype)
+            with torch.inference_mode(False):  # else no picture outside of that mode could be made in it
+                buffer = self._buffers[name] = torch.empty(count, dtype=dtype, device="cpu")
         return buffer[:count].view(1, height, width, channels).permute(0, 3, 1, 2)
 
 
@@ -33,7 +34,7 @@ class ScratchPool:
     def __init__(self) -> None:
         self._free: list[Scratch] = []
         self._lock = threading.Lock()
-        torch.empty(_JUST_BELOW_32_MIB, dtype=torch.uint8)
+        torch.empty(_JUST_BELOW_32_MIB, dtype=torch.uint8, device="cpu")
 
     @contextlib.contextmanager
     def borrow(self) -> Iterator[Scratch]:
