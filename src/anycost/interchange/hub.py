@@ -24,6 +24,7 @@ MANIFEST = "anycost.json"
 FILE = "weights.safetensors"
 _NAME = re.compile(r"(hf:/{1,2})?([\w.-]+/[\w.-]+)(?:@([\w.-]+))?(?:/(.+))?", re.ASCII)
 _LONGEST_MANIFEST = 2**20
+_OF_NETWORKS = ("httpx", "httpx2", "httpcore", "requests", "hf_xet")  # libraries whose errors are those of connections
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def pull(name: HubName | str, endpoint: str | None = None, cache: Path | None = 
     hub = library()
     options: dict[str, Any] = {"repo_id": wanted.repo, "endpoint": _endpoint(endpoint), "cache_dir": cache}
     with _explained(str(wanted)):
+        if not is_cached(wanted, cache):
+            _ask_once(hub, wanted, options["endpoint"])
         manifest = Path(hub.hf_hub_download(filename=MANIFEST, revision=wanted.revision, **options))
         commit = manifest.parent.name  # the cache's public layout; both files are then of one commit
         expected = _expected(manifest, wanted)
@@ -91,6 +94,23 @@ def pull(name: HubName | str, endpoint: str | None = None, cache: Path | None = 
             f"repository is damaged or was changed by hand; {path} is not used"
         )
     return path
+
+
+def is_cached(name: HubName, cache: Path | None = None) -> bool:
+    """Whether the local cache has this revision of the repository; the hub is not asked."""
+    found = library().try_to_load_from_cache(name.repo, MANIFEST, cache_dir=cache, revision=name.revision)
+    return isinstance(found, str)
+
+
+def _ask_once(hub: Any, wanted: HubName, endpoint: str | None) -> None:
+    """Raise what is wrong with the name or the connection at once: a download tries again for half a minute."""
+    url = hub.hf_hub_url(wanted.repo, MANIFEST, revision=wanted.revision, endpoint=endpoint)
+    try:
+        hub.get_hf_file_metadata(url, endpoint=endpoint)
+    except Exception as error:
+        if isinstance(error, ConnectionError) or _origin(error) in _OF_NETWORKS:
+            raise hub.errors.LocalEntryNotFoundError(_line(error)) from error
+        raise
 
 
 @dataclass(frozen=True)
@@ -206,12 +226,15 @@ def _explained(name: str) -> Iterator[None]:
     except (OSError, ValueError) as error:  # no connection, half a download, a name or card that the hub does not take
         raise UserError(f"{name}: {_line(error)}") from error
     except Exception as error:
-        origin = type(error).__module__.partition(".")[0]
         # Uploads that break off, and whatever fails in the Xet library, are plain RuntimeErrors.
-        if not isinstance(error, RuntimeError) and origin not in ("httpx", "httpx2", "httpcore", "requests", "hf_xet"):
+        if not isinstance(error, RuntimeError) and _origin(error) not in _OF_NETWORKS:
             raise
         cause = f": {_line(error.__cause__)}" if isinstance(error.__cause__, Exception) else ""
         raise UserError(f"{name}: the hub cannot be reached or broke off ({_line(error)}{cause}); try again") from error
+
+
+def _origin(error: Exception) -> str:
+    return type(error).__module__.partition(".")[0]
 
 
 def _line(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """Weights by the names that users give: a file, a run folder, a pipeline's folder, or a repository of the hub."""
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,19 +10,22 @@ from torch import Tensor
 
 from anycost.errors import UserError
 from anycost.interchange.header import GENERATORS, Header
-from anycost.interchange.hub import hub_name, pull
+from anycost.interchange.hub import hub_name, is_cached, pull
 from anycost.interchange.weights import build_generator, read_weights
 from anycost.networks.generator import Generator
 
+log = logging.getLogger(__name__)
+
 WEIGHTS = "weights.safetensors"
+_OF_FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".pkl", ".npy", ".npz", ".json", ".onnx", ".pt2")
 _PIPELINE = ("ada_ch", "multires", "stylegan2")
 
 
 def find_weights(name: Path | str, option: str = "weights") -> Path:
     """The weights file that `name` means: itself, that of a run folder, of a pipeline's last finished stage, or pulled.
 
-    A path that exists wins over a name on the hub, and so does one whose first folder exists: what was meant is then a
-    path. Raises `UserError`, which names `option`, where there are no weights.
+    A path that exists wins over a name on the hub, and so does one whose first folder exists or that ends as files do:
+    what was meant is then a path. Raises `UserError`, which names `option`, where there are no weights.
     """
     path = Path(name).expanduser()
     if path.is_file():
@@ -38,12 +42,15 @@ def find_weights(name: Path | str, option: str = "weights") -> Path:
 
 def _pulled(name: str, path: Path, option: str) -> Path:
     wanted = hub_name(name)
-    if wanted is None or (not wanted.explicit and Path(path.parts[0]).exists()):
+    looks_here = Path(path.parts[0]).exists() or path.suffix.lower() in _OF_FILES
+    if wanted is None or (not wanted.explicit and looks_here):
         raise UserError(
             f"{option}={path} does not exist; give a weights file, the folder of a finished run, or a repository of "
             "the hub: hf://OWNER/NAME"
         )
     try:
+        if not wanted.explicit and not is_cached(wanted):
+            log.warning("no file or folder %s here; asking the hub", name)
         return pull(wanted)
     except UserError as error:
         here = "" if wanted.explicit else " is no file or folder here, and as a repository of the hub"

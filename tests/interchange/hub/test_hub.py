@@ -204,6 +204,7 @@ def test_manifests_that_are_none(server: StandIn, weights: Path, manifest: bytes
     ("hf://owner/name/other.safetensors", "owner/name has no other.safetensors; it has weights.safetensors, README.md"),
     ("owner/bare", "was not pushed by anycost"),
     ("here/name", "weights=here/name does not exist; give a weights file"),
+    ("elsewhere/g.safetensors", "weights=elsewhere/g.safetensors does not exist"),
     ("hf://owner/name/../../secret", "does not exist"),
     ("../owner", "does not exist"),
 ])
@@ -217,11 +218,28 @@ def test_names_of_nothing(server: StandIn, weights: Path, tmp_path: Path, name: 
     assert "\n" not in str(caught.value)
 
 
-def test_without_a_network_it_says_so(server: StandIn, monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
+def test_without_a_network_it_says_so(
+    server: StandIn, monkeypatch: pytest.MonkeyPatch, weights: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At once: what was meant may be a path with a typing error."""
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(UserError, match="is not in the cache and the hub cannot be reached"):
-        anycost.load("owner/name")
+    with monkeypatch.context() as patch:
+        patch.setattr("time.sleep", lambda seconds: pytest.fail("it is tried again"))
+        with pytest.raises(UserError, match="is not in the cache and the hub cannot be reached"):
+            anycost.load("owner/name")
+    assert caplog.messages == ["no file or folder owner/name here; asking the hub"]
     assert pushed(weights) == 2
+
+
+def test_what_is_in_the_cache_is_opened_without_a_word(
+    server: StandIn, weights: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pushed(weights)
+    anycost.load("hf://owner/name")
+    anycost.load("owner/name")
+    assert not caplog.messages
+    anycost.load("owner/name@main")
+    assert not caplog.messages
 
 
 def test_without_the_library_it_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
