@@ -35,7 +35,7 @@ class ConvertConfig:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Convert, and say what was found, what was left out and where the result lies."""
+    """Convert, and say what was found, what was left out or differs, and where the result lies."""
     config = parse(ConvertConfig, arguments, __doc__)
     if config is None:
         return 0
@@ -63,8 +63,9 @@ def _report(imported: "Imported", output: Path) -> None:
         print(f"{'' if number else 'found:':<10}{line}")
     if header.space:
         print(f"space:    {_described(header.space)}")
-    for number, line in enumerate(header.card["left_out"]):
-        print(f"{'' if number else 'left out:':<10}{line}")
+    for title, entry in (("left out:", "left_out"), ("differs:", "differs")):
+        for number, line in enumerate(header.card.get(entry, ())):
+            print(f"{'' if number else title:<10}{line}")
     print(f"written:  {output}")
     if imported.architectures:
         print(f"use it:   architectures={output} wherever architectures are asked for")

@@ -118,8 +118,23 @@ def test_without_mean_style_and_discriminator(originals: ModuleType, network: Ma
 def test_clamped_activations_are_told(originals: ModuleType, network: Make, file: Make) -> None:
     clamp = {"synthesis.b4.conv1": {"conv_clamp": 256}}
     generator = network(originals.nvidia.generator(originals.Shape(WIDTHS)), clamp)
-    left_out = convert(file(G_ema=generator)).header.card["left_out"]
-    assert "conv_clamp=256 (activations beyond it are not clamped)" in left_out
+    card = convert(file(G_ema=generator)).header.card
+    assert card["differs"] == ["activations beyond conv_clamp=256 are not clamped"]
+
+
+@pytest.mark.parametrize(("size", "expected"), [
+    (4, None), (8, "minibatch deviation over groups of 4 instead of 8"),
+    (None, "minibatch deviation over groups of 4 instead of the whole batch"),
+])
+def test_another_group_of_minibatch_deviation_is_told(
+    originals: ModuleType, network: Make, file: Make, size: int | None, expected: str | None
+) -> None:
+    """It changes no weight."""
+    state = originals.nvidia.discriminator(originals.Shape(WIDTHS))
+    result = convert(file(D=network(state, {"b4.mbstd": {"group_size": size}})))
+    assert result.header.kind == "training"
+    assert torch.equal(result.tensors["discriminator.logit.weight"], state["b4.out.weight"])
+    assert result.header.card.get("differs") == (None if expected is None else [expected])
 
 
 # ---- refused by name
@@ -161,8 +176,9 @@ def test_generator_that_is_refused(originals: ModuleType, network: Make, file: M
 @pytest.mark.parametrize(("change", "attributes", "options", "message"), [
     (None, {}, {"c_dim": 10}, "class-conditional"),
     (None, {"b8": {"architecture": "orig"}}, {}, r"b8\.architecture=orig is not supported, only architecture=resnet"),
-    (None, {"b4.mbstd": {"group_size": 8}}, {}, r"b4\.mbstd\.group_size=8 is not supported, only group_size=4"),
-    (None, {"b4.mbstd": {"group_size": None}}, {}, "group_size=None"),
+    (None, {"b4.mbstd": {"group_size": 0}}, {}, r"b4\.mbstd\.group_size=0 is no size of a group"),
+    (None, {"b4.mbstd": {"group_size": True}}, {}, "group_size=True"),
+    (None, {"b4.mbstd": {"group_size": torch.ones(2)}}, {}, "group_size="),
     (None, {"b4.mbstd": {"num_channels": 2}}, {}, "num_channels=2"),
     (lambda s: {**s, "b8.resample_filter": torch.eye(4)}, {}, {}, "is not the filter"),
     (lambda s: {name: x for name, x in s.items() if "skip" not in name}, {}, {}, "missing"),

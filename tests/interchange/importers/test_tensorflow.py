@@ -134,7 +134,7 @@ def test_generator_that_is_refused(originals: ModuleType, file: Make, change: An
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"mbstd_group_size": 8}, "mbstd_group_size=8"), ({"architecture": "orig"}, "architecture=orig"),
+    ({"architecture": "orig"}, "architecture=orig"),
     ({"mbstd_num_features": 2}, "mbstd_num_features=2"), ({"label_size": 3}, "label_size=3"),
 ])
 def test_discriminator_that_is_refused_can_be_left_out(file: Make, options: dict[str, Any], message: str) -> None:
@@ -142,6 +142,12 @@ def test_discriminator_that_is_refused_can_be_left_out(file: Make, options: dict
     with pytest.raises(UserError, match=f"the discriminator: {message} is not supported.*part=generator"):
         convert(path)
     assert isinstance(convert(path, Choice(part="generator")), Imported)
+
+
+def test_another_group_of_minibatch_deviation_is_told(file: Make) -> None:
+    result = convert(file(of_critic={"mbstd_group_size": 8}))
+    assert result.header.kind == "training"
+    assert result.header.card["differs"] == ["minibatch deviation over groups of 4 instead of 8"]
 
 
 def test_options_that_change_nothing(file: Make) -> None:

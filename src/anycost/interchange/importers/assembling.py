@@ -30,10 +30,14 @@ class Rule:
 
 @dataclass(frozen=True)
 class Part:
-    """A network in our names; `sources` says where each tensor came from, for messages."""
+    """A network in our names.
+
+    `sources` says where each tensor came from, for messages; `differs` what ours computes in another way, in words.
+    """
 
     tensors: dict[str, Tensor]
     sources: dict[str, str]
+    differs: tuple[str, ...] = ()
 
     def size(self, name: str, dimension: int) -> int:
         """One size of the tensor `name`; `UserError` where it has no such dimension."""
@@ -109,6 +113,18 @@ def is_plain(value: Any, wanted: Any) -> bool:
         listed = list(value) if isinstance(value, list | tuple) else []
         return len(listed) == len(wanted) and all(map(is_plain, listed, wanted))
     return isinstance(value, str | int | float | None) and value == wanted
+
+
+def deviation_differs(value: Any, name: str) -> tuple[str, ...]:
+    """What a minibatch deviation over groups of `value` differs in from ours, over 4; None: the whole batch.
+
+    No weight depends on it. `UserError` where `value` is no size of a group.
+    """
+    if is_plain(value, None):
+        return ("minibatch deviation over groups of 4 instead of the whole batch",)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 2**20:
+        raise UserError(f"{name}={shown(value)} is no size of a group of pictures")
+    return () if value == 4 else (f"minibatch deviation over groups of 4 instead of {value}",)
 
 
 def check_filter(value: Any, name: str, total: float) -> None:

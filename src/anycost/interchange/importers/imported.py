@@ -40,7 +40,8 @@ class Imported:
     """The content of one file of ours: tensors and header, or architectures by name (then `tensors` is empty).
 
     Args:
-        header: `card["source"]` names the format, `card["left_out"]` says what the file has and ours does not.
+        header: `card["source"]` names the format, `card["left_out"]` says what the file has and ours does not,
+            `card["differs"]` (where anything does) what ours computes in another way.
         found: one line per thing found, for the user.
         architectures: what a file of architectures holds.
     """

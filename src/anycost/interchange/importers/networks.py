@@ -73,11 +73,13 @@ def _space(networks: Networks, discriminator: Part | None) -> ArchitectureSpace:
 
 def _header(networks: Networks, space: ArchitectureSpace, discriminator: Part | None) -> Header:
     unwanted = ["the discriminator (part=generator)"] if networks.discriminator and not discriminator else []
+    differs = [*networks.generator.differs, *(discriminator.differs if discriminator else ())]
     card = {
         "source": networks.source,
         "weights": networks.weights,
         "ladder": ladder_entry(space),
         "left_out": [*unwanted, *networks.left_out],
+        **({"differs": differs} if differs else {}),
         **networks.more,
     }
     return Header("training" if discriminator else "generator", asdict(space), _model(networks.generator), card)

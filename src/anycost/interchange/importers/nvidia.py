@@ -6,14 +6,14 @@ comes with them is not looked at. Weights need no transposition or flip; biases 
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
 
 from anycost.errors import UserError
 from anycost.interchange.header import shown
-from anycost.interchange.importers.assembling import Part, Rule, assemble, check_filter, is_plain
+from anycost.interchange.importers.assembling import Part, Rule, assemble, check_filter, deviation_differs, is_plain
 from anycost.interchange.importers.imported import Choice, Imported
 from anycost.interchange.importers.networks import Networks, build
 from anycost.interchange.importers.spaces import resolution_of
@@ -45,14 +45,14 @@ def read(content: Mapping[str, Any], choice: Choice) -> Imported:
     networks = Networks(
         source="NVIDIA StyleGAN2 pickle",
         weights=choice.weights,
-        generator=_read_generator(generator.tensors),
+        generator=replace(
+            _read_generator(generator.tensors),
+            differs=(f"activations beyond conv_clamp={clamp} are not clamped",) if clamped else (),
+        ),
         discriminator=(lambda: _read_discriminator(flatten(content["D"]))) if is_module(content.get("D")) else None,
         truncation_mean=generator.tensors.get("mapping.w_avg"),
         hint=_ladder(generator),
-        left_out=(
-            *(shown(key) for key in content if key not in _NETWORKS),
-            *([f"conv_clamp={clamp} (activations beyond it are not clamped)"] if clamped else []),
-        ),
+        left_out=tuple(shown(key) for key in content if key not in _NETWORKS),
     )
     return build(networks, choice)
 
@@ -189,7 +189,8 @@ def _read_discriminator(module: Module) -> Part:
     tensors = module.tensors
     _refuse_labels(module)
     _refuse_settings(module, {"architecture": "resnet", "activation": "lrelu", "img_channels": 3})
-    _check_minibatch_deviation(module)
+    _refuse_settings(module, {"num_channels": 1})
+    differs = deviation_differs(module.settings.get("b4.mbstd.group_size", 4), "b4.mbstd.group_size")
     _check_filters(module)
     blocks = sum(re.fullmatch(r"b\d+\.skip\.weight", name) is not None for name in tensors)
     resolution = resolution_of(blocks + 1)
@@ -200,12 +201,4 @@ def _read_discriminator(module: Module) -> Part:
         rules.append(Rule(f"blocks.{side}.skip.weight", f"b{side}.skip.weight"))
     for ours, theirs in (("final_conv", "b4.conv"), ("final_dense", "b4.fc"), ("logit", "b4.out")):
         rules += _pair(ours, theirs)
-    return assemble(tensors, rules, _filters(tensors))
-
-
-def _check_minibatch_deviation(module: Module) -> None:
-    """Groups of four and one channel, where the file states them."""
-    for name, wanted in (("group_size", 4), ("num_channels", 1)):
-        value = module.settings.get(f"b4.mbstd.{name}", wanted)
-        if not is_plain(value, wanted):
-            raise UserError(f"b4.mbstd.{name}={shown(value)} is not supported, only {name}={wanted}")
+    return replace(assemble(tensors, rules, _filters(tensors)), differs=differs)

@@ -7,13 +7,14 @@ convolution.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
 from anycost.errors import UserError
 from anycost.interchange.header import shown
-from anycost.interchange.importers.assembling import Part, Rule, assemble, is_plain
+from anycost.interchange.importers.assembling import Part, Rule, assemble, deviation_differs, is_plain
 from anycost.interchange.importers.imported import Choice, Imported
 from anycost.interchange.importers.networks import Networks, build
 from anycost.interchange.importers.spaces import resolution_of
@@ -26,7 +27,7 @@ _GENERATOR = _COMMON | {
     "architecture": "skip", "mapping_nonlinearity": "lrelu", "mapping_lrmul": 0.01, "normalize_latents": True,
     "use_noise": True,
 }  # fmt: skip
-_DISCRIMINATOR = _COMMON | {"architecture": "resnet", "mbstd_group_size": 4, "mbstd_num_features": 1}
+_DISCRIMINATOR = _COMMON | {"architecture": "resnet", "mbstd_num_features": 1}
 
 
 def recognises(content: Any) -> bool:
@@ -160,7 +161,8 @@ def _modulated(ours: str, theirs: str, change: Any) -> list[Rule]:
 
 
 def _read_discriminator(network: Any) -> Part:
-    _check_options(network, _DISCRIMINATOR)
+    options = _check_options(network, _DISCRIMINATOR)
+    differs = deviation_differs(options.get("mbstd_group_size", 4), "mbstd_group_size")
     variables = _variables(network)
     blocks = sum(re.fullmatch(r"\d+x\d+/Skip/weight", name) is not None for name in variables)
     resolution = resolution_of(blocks + 1)
@@ -178,4 +180,4 @@ def _read_discriminator(network: Any) -> Part:
         *_layer("final_dense", "4x4/Dense0", _dense),
         *_layer("logit", "Output", _dense),
     ]
-    return assemble(variables, rules, ("lod",))
+    return replace(assemble(variables, rules, ("lod",)), differs=differs)
