@@ -295,12 +295,16 @@ class ArchitectureSpace:
         ratio, at, resolution = text.partition("@")
         try:
             number = 1.0 if ratio == "full" else float(ratio)
-            return {text: self.uniform(number, int(resolution) if at else None)}
+            size = int(resolution) if at else None
         except ValueError:
             raise UserError(
                 f"architecture={text} is not understood; use full, a ratio such as 0.5, either with @RESOLUTION, "
                 f"or FILE.json, FILE.json:NAME"
             ) from None
+        try:
+            return {text: self.uniform(number, size)}
+        except UserError as error:
+            raise UserError(f"architecture={text}: {error}") from error
 
     def parse_list(self, texts: Sequence[str]) -> dict[str, Architecture]:
         """All architectures that the texts name, by name; the same name twice gets as much of its file's as needed.
@@ -333,7 +337,10 @@ class ArchitectureSpace:
     def _from_entry(self, path: Path, entry: Any) -> Architecture:
         if not isinstance(entry, dict) or not _is_list_of(int, entry.get("channels")):
             raise UserError(f"architecture file {path} has an entry without channel counts: {entry}")
-        architecture = self.from_channels(entry["channels"], entry.get("resolution", entry.get("res")))
+        try:
+            architecture = self.from_channels(entry["channels"], entry.get("resolution", entry.get("res")))
+        except UserError as error:
+            raise UserError(f"architecture file {path} does not fit this generator: {error}") from error
         if "ratios" not in entry:
             return architecture
         ratios = entry["ratios"]

@@ -39,6 +39,7 @@ def test_any_file_name(path):
 def test_home(monkeypatch):
     monkeypatch.setenv("HOME", "/home/anna")
     assert parse(Options, ["source=~/x.zip"], None).source == "/home/anna/x.zip"
+    assert parse(Options, ["source=hf://anna/x"], None).source == "hf://anna/x"
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_a_training_that_went_wrong_can_be_looked_at(file: Path, capsys: pytest.
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["weights=nowhere"], "weights=nowhere does not exist"), ([], "weights=... is needed"),
-    (["weights={file}", "architectures=0.6"], "ratio 0.6 is not one of"),
+    (["weights={file}", "architectures=0.6"], "architecture=0.6: ratio 0.6 is not one of"),
     (["weights={file}", "architectures=full@32"], "resolution 32 is not one of"),
     ([f"weights={SHIPPED}", "architectures=full"], "holds no generator (kind=embedded)"),
     (["weights={text}"], "is not a whole safetensors file"),

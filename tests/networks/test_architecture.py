@@ -186,6 +186,8 @@ def test_file_with_several_entries_wants_a_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="18G"):
         SPACE.parse(f"{file}:24G")
     assert list(SPACE.parse_all(str(file))) == ["15G", "18G"]
+    with pytest.raises(UserError, match=r"two of them\.json does not fit this generator: 10 channel counts were given"):
+        ArchitectureSpace(32).parse_all(str(file))
 
 
 @pytest.mark.parametrize("sample", range(4))

@@ -3,12 +3,12 @@
 Everything behind the first `=` is the value, so any file name can be typed as it is.
 """
 
+import os
 import types
 from collections.abc import Sequence
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import Field, fields
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from anycost.configuration.choices import check_choices
@@ -36,7 +36,7 @@ def parse(kind: type[Options], arguments: Sequence[str], description: str | None
         if not equals or key not in specs:
             raise UserError(_unknown(argument, key, list(specs)))
         value = _convert(key, text, hints[key])
-        values[key] = str(Path(value).expanduser()) if specs[key].metadata.get("path") and value else value
+        values[key] = os.path.expanduser(value) if specs[key].metadata.get("path") and value else value
     config = kind(**values)
     for name in specs:
         if getattr(config, name) == MISSING:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class EvaluateConfig:
     """What is measured, on what, with what."""
 
-    weights: str | None = option(None, "weights file, run folder or pipeline folder", path=True)
+    weights: str | None = option(None, "weights file, run folder, pipeline folder, or OWNER/NAME on the hub", path=True)
     images: str | None = option(None, "folder, zip or LMDB of pictures, instead of weights", path=True)
     metrics: list[str] = option([], "names of metric protocols, with commas: fd5k_embedded, fid50k_full, ...")
     architectures: list[str] = option(

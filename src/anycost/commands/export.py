@@ -9,6 +9,7 @@ Inputs are w (or W+, or z with truncation) and noise_strength (0: none, 1: as tr
 anything is left on the disk, it is run and compared with the plain generator. docs/export.md says how to load each.
 """
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ _MOST_SEEDS = 10_000
 class ExportConfig:
     """What is exported, and as what."""
 
-    weights: str = option(MISSING, "weights file, run folder or pipeline folder", path=True)
+    weights: str = option(MISSING, "weights file, run folder, pipeline folder, or OWNER/NAME on the hub", path=True)
     output: str = option(MISSING, "FILE.onnx, FILE.pt2, FILE.safetensors, or a folder for a web page", path=True)
     format: str = option("onnx", "what is written", FORMATS)
     architecture: str = option("full", "full, 0.5@512, FILE.json:18G")
@@ -127,5 +128,6 @@ def report(exported: "Exported", kind: str) -> str:
     size = sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
     lines.append(f"written: {path}, {size / 1e6:.1f} MB")
     if kind == "web":
-        lines.append(f"open:    {path / 'index.html'} with a browser; or: python -m http.server --directory {path}")
+        serve = f"python -m http.server --directory {shlex.quote(str(path))}"
+        lines.append(f"open:    {path / 'index.html'} with a browser; or: {serve}")
     return "\n".join(lines)

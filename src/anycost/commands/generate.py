@@ -24,6 +24,7 @@ from anycost.errors import UserError
 
 KINDS = (".png", ".npy", ".mp4")
 FOLDER = "folder"
+_LATENTS = (".npy", ".npz", ".safetensors")
 _OF_VIDEOS = ("frames", "fps", "crf", "grid", "interpolate")
 
 
@@ -31,18 +32,19 @@ _OF_VIDEOS = ("frames", "fps", "crf", "grid", "interpolate")
 class GenerateConfig:
     """Who is drawn, by what, and what becomes of it."""
 
-    weights: str = option(MISSING, "weights file, run or pipeline folder, or hf://OWNER/NAME", path=True)
+    weights: str = option(MISSING, "weights file, run folder, pipeline folder, or OWNER/NAME on the hub", path=True)
     output: str = option(MISSING, "FILE.png, FILE.npy, FILE.mp4 or a folder")
     seeds: list[str] = option([], "who: 0-15,20; in a video the keyframes")
-    latents: str | None = option(None, "instead of seeds: FILE.npy or FILE.safetensors of z, w or W+", path=True)
-    latents_in: str = option("w", "what latents= holds", ("w", "z"))
+    latents: str | None = option(None, "instead of seeds: FILE.npy, .npz or .safetensors of z, w or W+", path=True)
+    latents_in: str = option("w", "what files of latents hold", ("w", "z"))
+    seeds_of: str = option("anycost", "whose faces the seeds are: nvidia, of its programs", ("anycost", "nvidia"))
     architecture: str | None = option(None, "one: full, 0.5@512, FILE.json:18G; default: full")
     architectures: list[str] = option([], "several, side by side: full,0.5,0.25@256 or FILE.json")
     noise: str = option("const", "noise maps: the generator's own, drawn by seed, none", ("const", "random", "none"))
-    truncation: float = option(1.0, "psi: 1 changes nothing, 0 is the mean face", at_least=0)
+    truncation: float = option(1.0, "psi: 1 changes nothing, 0 is the mean face, below it the opposite")
     truncation_cutoff: int | None = option(None, "truncate the first layers of W+ only, this many", at_least=0)
-    rows: list[str] = option([], "style mixing: seeds of the rows, who keep all other layers")
-    columns: list[str] = option([], "style mixing: seeds of the columns, who give the mixed layers")
+    rows: list[str] = option([], "style mixing: seeds or FILE.npy of the rows, who keep all other layers")
+    columns: list[str] = option([], "style mixing: seeds or FILE.npy of the columns, who give the mixed layers")
     mixing_layers: list[str] = option([], "layers of the columns: 0-6; default: the first third")
     interpolate: str = option("w", "video: splines in w, or great circles in z", ("w", "z"))
     frames: int = option(60, "video: frames for each keyframe", at_least=1)
@@ -88,6 +90,8 @@ def output_kind(output: str) -> str:
 def check(config: GenerateConfig, kind: str, given: Collection[str]) -> None:
     """Raise `UserError` for options that contradict each other, before anything is loaded."""
     _check_people(config)
+    if "seeds_of" in given and config.latents is not None:
+        raise UserError(f"seeds_of={config.seeds_of} is for seeds, and latents={config.latents} are none; leave it out")
     if config.architecture is not None and config.architectures:
         raise UserError("architecture= and architectures= are given; use one of them")
     if not math.isfinite(config.truncation):
@@ -106,10 +110,14 @@ def check(config: GenerateConfig, kind: str, given: Collection[str]) -> None:
 
 def _check_files(config: GenerateConfig) -> None:
     """Nothing may be written over what is read or written besides."""
-    files = {"output": config.output, "latents": config.latents, "save_latents": config.save_latents}
+    files = {
+        "output": config.output, "latents": config.latents, "rows": latents_file(config.rows),
+        "columns": latents_file(config.columns), "save_latents": config.save_latents,
+    }  # fmt: skip
     seen: dict[Path, str] = {}
     for key, file in files.items():
-        if file is not None and (other := seen.setdefault(Path(file).expanduser().resolve(), key)) != key:
+        other = key if file is None else seen.setdefault(Path(file).expanduser().resolve(), key)
+        if {key, other} - {"rows", "columns"} and key != other:
             raise UserError(f"{key}={file} is {other}= as well; use another name for one of them")
 
 
@@ -125,6 +133,11 @@ def _check_people(config: GenerateConfig) -> None:
         raise UserError(f"{' and '.join(asked)} are given, which say who is drawn in different ways; use one of them")
     if not asked:
         raise UserError("seeds=... is needed, for example seeds=0-15; or latents=FILE.npy, or rows= and columns=")
+
+
+def latents_file(texts: Sequence[str]) -> str | None:
+    """The file of latents that a side of a mixing matrix names; None where it names seeds."""
+    return texts[0] if len(texts) == 1 and texts[0].endswith(_LATENTS) else None
 
 
 def video_grid(text: str) -> tuple[int, int]:

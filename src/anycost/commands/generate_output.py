@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from anycost.architecture import Architecture
 from anycost.commands import machine
-from anycost.commands.generate import FOLDER, GenerateConfig, video_grid
+from anycost.commands.generate import FOLDER, GenerateConfig, latents_file, video_grid
 from anycost.errors import UserError
 from anycost.files import explained_errors
 from anycost.generation.arrays import write_array
@@ -45,7 +45,8 @@ class Meter:
 
     def __init__(self) -> None:
         columns = (TextColumn("generating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        console = Console(stderr=True)
+        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self.task = self.bar.add_task("generating", total=None)
         self.done, self.start = 0, time.perf_counter()
 
@@ -131,7 +132,7 @@ def people(scene: Scene) -> Styles:
     """Those of the seeds or of the file of latents."""
     config = scene.config
     if config.latents is None:
-        return seed_styles(scene.generator, parse_seeds(config.seeds), scene.truncation)
+        return seed_styles(scene.generator, parse_seeds(config.seeds), scene.truncation, config.seeds_of)
     codes = read_latents(config.latents, scene.generator, config.latents_in)
     return latent_styles(scene.generator, codes, config.latents_in, scene.truncation)
 
@@ -170,13 +171,10 @@ def write_grid(scene: Scene, styles: Styles) -> None:
 
 def write_mixing(scene: Scene, kind: str) -> None:
     """The matrix with its sources as one picture; as a folder or an array, the mixed people row by row."""
-    config, generator = scene.config, scene.generator
+    config = scene.config
     architecture = only_architecture(scene)
     layers = mixing_layers(scene, architecture)
-    rows, columns = (
-        seed_styles(generator, mixing_seeds(texts, key), scene.truncation)
-        for key, texts in (("rows", config.rows), ("columns", config.columns))
-    )
+    rows, columns = mixing_side(scene, "rows", config.rows), mixing_side(scene, "columns", config.columns)
     mixed = mixing_styles(rows, columns, layers)
     if kind != ".png":
         write_people(scene, mixed, kind)
@@ -187,6 +185,18 @@ def write_mixing(scene: Scene, kind: str) -> None:
     sources = dict(zip(rows.names, left, strict=True)), dict(zip(columns.names, above, strict=True))
     save_png(draw_mixing(*sources, inside), scene.output)
     save_latents(scene, [mixed])
+
+
+def mixing_side(scene: Scene, key: str, texts: list[str]) -> Styles:
+    """The people of the rows or of the columns: of seeds, or of a file of latents."""
+    config, generator = scene.config, scene.generator
+    file = latents_file(texts)
+    if file is None:
+        return seed_styles(generator, mixing_seeds(texts, key), scene.truncation, config.seeds_of)
+    codes = read_latents(file, generator, config.latents_in, key)
+    if len(codes) > MOST_TILES:
+        raise UserError(f"{key}={file} has {len(codes)} latents; at most {MOST_TILES} make a side of the matrix")
+    return latent_styles(generator, codes, config.latents_in, scene.truncation)
 
 
 def mixing_seeds(texts: list[str], key: str) -> list[int]:
@@ -261,7 +271,7 @@ def video_loops(scene: Scene, count: int) -> list[Styles]:
     if config.latents is None:
         seeds = parse_seeds(config.seeds)
         check_keyframes(len(seeds), count, f"seeds={','.join(config.seeds)}", config.grid)
-        codes, latents_in = seeded_latents(scene.generator, seeds), "z"
+        codes, latents_in = seeded_latents(scene.generator, seeds, config.seeds_of), "z"
     else:
         array = read_latents(config.latents, scene.generator, config.latents_in)
         check_keyframes(len(array), count, f"latents={config.latents}", config.grid)

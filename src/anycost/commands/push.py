@@ -22,12 +22,12 @@ _SAMPLES = "samples.png"
 class PushConfig:
     """What goes where."""
 
-    weights: str = option(MISSING, "weights file, run folder or pipeline folder", path=True)
+    weights: str = option(MISSING, "weights file, run folder, pipeline folder, or OWNER/NAME on the hub", path=True)
     repo: str = option(MISSING, "OWNER/NAME; it is made where it does not exist")
     revision: str | None = option(None, "branch; default: main")
     private: bool = option(False, "make a new repository private")
     licence: str | None = option(None, "licence of the weights, for example cc-by-nc-4.0; default: what the file says")
-    message: str = option("Weights from anycost", "of the commit")
+    message: str = option("Weights from anycost", "what the commit says")
     samples: int = option(4, "rows of pictures on the card; 0: no pictures", at_least=0)
     architectures: list[str] = option(["full"], "columns of these pictures: full, 0.5, 0.5@512")
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class SearchConfig:
     """What is searched for, and how."""
 
-    weights: str = option(MISSING, "weights file, run folder or pipeline folder", path=True)
+    weights: str = option(MISSING, "weights file, run folder, pipeline folder, or OWNER/NAME on the hub", path=True)
     budget: list[str] = option([], "18G, 8.4Gmac, 250Mmac, 40ms, pareto; several with commas")
     points: int = option(8, "budgets that pareto stands for", at_least=1)
     method: str = option("auto", "auto: enumeration of small spaces, else evolution",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class LatencyConfig:
     """Whose architectures, which, and how they run."""
 
-    weights: str | None = option(None, "weights file, run folder or pipeline folder", path=True)
+    weights: str | None = option(None, "weights file, run folder, pipeline folder, or OWNER/NAME on the hub", path=True)
     architectures: list[str] = option([], "instead of uniform ones: FILE.json, FILE.json:NAME, 0.5@256, ...")
     reductions: list[str] = option([], "budgets as fractions of the full generator; default: 1,2,4,6,8,10")
     batch_size: int = option(1, "pictures of one call", at_least=1)

@@ -21,7 +21,7 @@ from anycost.pricing.price_list import PriceList
 class PriceConfig:
     """Whose architectures, and which."""
 
-    weights: str | None = option(None, "weights file, run folder or pipeline folder", path=True)
+    weights: str | None = option(None, "weights file, run folder, pipeline folder, or OWNER/NAME on the hub", path=True)
     architecture: str | None = option(None, "full, 0.5, 0.5@256, FILE.json or FILE.json:NAME; default: full")
     architectures: list[str] = option([], "several of them, with commas")
 

@@ -30,7 +30,7 @@ METHODS = ("evolution", "random", "nsga2")
 class SearchBenchmarkConfig:
     """On what, and how often."""
 
-    weights: str = option(MISSING, "weights file, run folder or pipeline folder", path=True)
+    weights: str = option(MISSING, "weights file, run folder, pipeline folder, or OWNER/NAME on the hub", path=True)
     budget: list[str] = option(["pareto"], "as for `anycost search`")
     points: int = option(5, "budgets that pareto stands for", at_least=1)
     methods: list[str] = option([], "evolution, random, nsga2; default: all that are installed")
