@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from anycost.architecture import Architecture
+from anycost.errors import UserError
 from anycost.networks.generator import Generator
 from anycost.randomness import normal
 
@@ -59,9 +61,17 @@ def sample(
         yield SampleRecord(images, latents, architecture, batch, start)
 
 
-def seeded_latents(generator: Generator, seeds: Sequence[int]) -> Tensor:
-    """Standard normal z `[len(seeds), latent_dim]` on the generator's device, equal on every device."""
-    return normal(0, "sample-latent", seeds, (generator.latent_dim,)).to(generator.constant)
+def seeded_latents(generator: Generator, seeds: Sequence[int], seeds_of: str = "anycost") -> Tensor:
+    """Standard normal z `[len(seeds), latent_dim]` on the generator's device, equal on every device.
+
+    With `seeds_of="nvidia"`, those that NVIDIA's StyleGAN programs draw under the same seeds; these end at 2^32 - 1.
+    """
+    if seeds_of == "anycost":
+        return normal(0, "sample-latent", seeds, (generator.latent_dim,)).to(generator.constant)
+    if beyond := [seed for seed in seeds if seed >= 2**32]:
+        raise UserError(f"seeds_of=nvidia: {beyond[0]} is above {2**32 - 1}, the largest of NumPy's seeds")
+    rows = [np.random.RandomState(seed).randn(generator.latent_dim) for seed in seeds]
+    return torch.from_numpy(np.stack(rows)).float().to(generator.constant)
 
 
 def seeded_noise(generator: Generator, seeds: Sequence[int], resolution: int) -> list[Tensor]:

@@ -20,7 +20,7 @@ from anycost.commands.generate import output_kind
 from anycost.errors import UserError
 from anycost.interchange.weights import generator_header, generator_tensors, write_weights
 from anycost.networks.generator import Generator
-from anycost.sampling import sample, to_uint8
+from anycost.sampling import sample, seeded_latents, to_uint8
 
 SPACE = ArchitectureSpace(32, 0.125, 64, 3)
 
@@ -120,6 +120,42 @@ def test_latents_in_z(run, generator: Generator) -> None:
     np.save("z.npy", z)
     run("latents=z.npy", "latents_in=z", "output=a.npy")
     np.testing.assert_allclose(np.load("a.npy"), generator(torch.from_numpy(z)).numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_seeds_of_nvidia(run, generator: Generator) -> None:
+    """The faces under which its users know a seed, in every kind of output; arrays of the default stay as they were."""
+    z = np.concatenate([np.random.RandomState(seed).randn(1, 16) for seed in (0, 1, 85)])
+    np.save("z.npy", z)
+    run("latents=z.npy", "latents_in=z", "truncation=0.5", "output=z_images.npy", "save_latents=w.npy")
+    run("seeds=0,1,85", "seeds_of=nvidia", "truncation=0.5", "output=a.npy")
+    np.testing.assert_allclose(np.load("a.npy"), np.load("z_images.npy"), rtol=1e-5, atol=1e-5)
+    run("rows=0-1", "columns=85", "seeds_of=nvidia", "truncation=0.5", "output=m.npy", "save_latents=m_w.npy")
+    w = np.load("w.npy")
+    mixed = np.concatenate([w[[2, 2], :3], w[:2, 3:]], axis=1)
+    np.testing.assert_allclose(np.load("m_w.npy"), mixed, rtol=1e-5, atol=1e-6)
+    run("seeds=0,1,85", "truncation=0.5", "output=b.npy")
+    assert abs(np.load("a.npy") - np.load("b.npy")).max() > 0.1
+
+
+def test_negative_psi_gives_the_opposite(run, generator: Generator) -> None:
+    run("seeds=3", "truncation=-1", "output=a.npy", "save_latents=w.npy")
+    w, center = generator.styles(seeded_latents(generator, [3])).numpy(), generator.truncation_center().numpy()
+    np.testing.assert_allclose(np.load("w.npy"), 2 * center - w, rtol=1e-4, atol=1e-5)
+
+
+def test_mixing_projected_faces(run) -> None:
+    codes = np.random.default_rng(0).normal(size=(2, 8, 16)).astype(np.float32)
+    np.save("w.npy", codes)
+    np.savez("projected_w.npz", w=codes[:1])
+    run("rows=w.npy", "columns=projected_w.npz", "mixing_layers=0-1", "output=m/", "save_latents=m.npy")
+    expected = np.stack([np.concatenate([codes[0, :2], row[2:]]) for row in codes])
+    np.testing.assert_array_equal(np.load("m.npy"), expected)
+    assert sorted(path.name for path in Path("m").iterdir()) == [
+        "latent0000_latent0000.png", "latent0001_latent0000.png",
+    ]  # fmt: skip
+    run("rows=w.npy", "columns=w.npy", "output=m.png")
+    run("rows=w.npy", "columns=5-6", "output=m.png")
+    assert Image.open("m.png").height == 24 + 3 * 130 - 2
 
 
 def test_bfloat16_is_near(run) -> None:
@@ -242,11 +278,15 @@ def test_a_video_of_latents(run) -> None:
     (["seeds=0", "output=file"], "output=file is a file, not a folder"),
     (["seeds=0", "output=file/x.png"], "cannot write file/x.png: a part of the path is a file"),
     (["seeds=0", "output=file/x/"], "a part of the path is a file"),
-    (["seeds=0", "output=x.png", "architecture=0.3"], "ratio 0.3 is not one of"),
+    (["seeds=0", "output=x.png", "architecture=0.3"], "architecture=0.3: ratio 0.3 is not one of"),
     (["seeds=0", "output=x.png", "architecture=full", "architectures=full"], "architecture= and architectures= are"),
     (["seeds=0", "output=x.npy", "architectures=full,0.5"], "output=x.npy takes one; name one"),
     (["seeds=0", "output=x.npy", "truncation=nan"], "truncation=nan is not a finite number"),
-    (["seeds=0", "output=x.npy", "truncation=-1"], "truncation=-1.0 must be at least 0"),
+    (["latents=z.npy", "seeds_of=nvidia", "output=x.png"], "seeds_of=nvidia is for seeds, and latents=z.npy are none"),
+    (["seeds=4294967296", "seeds_of=nvidia", "output=x.png"], "4294967296 is above 4294967295, the largest of NumPy's"),
+    (["rows=w.npy", "columns=0", "output=x.png"], "rows=w.npy is no file; give FILE.npy"),
+    (["rows=0", "columns=w.npy", "output=w.npy"], "columns=w.npy is output= as well"),
+    (["rows=0,w.npy", "columns=0", "output=x.png"], "rows=w.npy is not understood; seeds are whole numbers"),
     (["seeds=0", "output=x.npy", "truncation=0.5", "truncation_cutoff=9"], "truncation_cutoff=9 is not within 0 .. 8"),
     (["seeds=0", "output=x.npy", "noise=some"], "noise=some is not one of const, random, none"),
     (["seeds=0", "output=x.png", "fps=10"], "fps= is for videos, and output=x.png is none; use output=FILE.mp4"),

@@ -85,6 +85,30 @@ def test_own_files(tmp_path: Path, generator: Generator) -> None:
     torch.testing.assert_close(styles.all(), codes.float())
 
 
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+def test_a_face_that_nvidia_projected(tmp_path: Path, generator: Generator, write: Callable[..., None]) -> None:
+    face = RNG.normal(size=(1, 8, 16)).astype(np.float32)
+    write(tmp_path / "projected_w.npz", w=face)
+    np.testing.assert_array_equal(read_latents(tmp_path / "projected_w.npz", generator), face)
+
+
+def test_archives_are_data_of_a_limited_size(
+    tmp_path: Path, generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(tmp_path / "l.npz", w=np.array([[print] * 16]))  # a pickle inside
+    with pytest.raises(UserError, match="is not a whole archive of an array w of numbers: Object arrays cannot be"):
+        read_latents(tmp_path / "l.npz", generator)
+    np.savez_compressed(tmp_path / "l.npz", w=np.zeros((1000, 8, 16), np.float32))
+    monkeypatch.setattr("anycost.generation.latents._LARGEST_ARRAY", 500_000)
+    with pytest.raises(UserError, match="its array w has 512128 bytes; save so many latents as FILE"):
+        read_latents(tmp_path / "l.npz", generator)
+
+
+def test_a_code_for_each_layer_is_not_z(tmp_path: Path, generator: Generator) -> None:
+    with pytest.raises(UserError, match=r"\(3, 8, 16\), a code for each layer: that is W\+, use latents_in=w"):
+        read_latents(saved(tmp_path, np.zeros((3, 8, 16))), generator, "z")
+
+
 @pytest.mark.parametrize(("array", "message"), [
     (np.zeros((4, 15)), "has the shape (4, 15); this generator takes (N, 16), (N, 8, 16), or (8, 16)"),
     (np.zeros((4, 2, 16)), "has the shape (4, 2, 16)"),
@@ -123,8 +147,8 @@ def test_damaged_files_are_errors(
 def test_files_that_are_none(tmp_path: Path, generator: Generator) -> None:
     with pytest.raises(UserError, match="is no file; give FILE"):
         read_latents(tmp_path / "missing.npy", generator)
-    np.savez(tmp_path / "l.npz", w=np.zeros((1, 8, 16)))  # what NVIDIA's projector writes
-    with pytest.raises(UserError, match=r"l\.npz is an archive of \.npz or PyTorch; save its array of latents alone"):
+    np.savez(tmp_path / "l.npz", z=np.zeros((1, 8, 16)))
+    with pytest.raises(UserError, match=r"l\.npz is an archive without the array w that NVIDIA's projector writes"):
         read_latents(tmp_path / "l.npz", generator)
     (tmp_path / "l.npy").write_bytes(b"\x93NUMPY\x01")
     with pytest.raises(UserError, match=r"is not a whole \.npy file"):

@@ -68,11 +68,16 @@ class Styles:
         return self.batch(0, len(self))
 
 
-def seed_styles(generator: Generator, seeds: Sequence[int], truncation: Truncation = NO_TRUNCATION) -> Styles:
-    """The people of these seeds, as `sampling.sample` shows them: a seed is one face everywhere."""
+def seed_styles(
+    generator: Generator, seeds: Sequence[int], truncation: Truncation = NO_TRUNCATION, seeds_of: str = "anycost"
+) -> Styles:
+    """The people of these seeds, as `sampling.sample` shows them: a seed is one face everywhere.
+
+    `seeds_of="nvidia"`: as NVIDIA's programs show them.
+    """
 
     def batch(start: int, stop: int) -> Tensor:
-        return code_styles(generator, seeded_latents(generator, seeds[start:stop]), "z", truncation)
+        return code_styles(generator, seeded_latents(generator, seeds[start:stop], seeds_of), "z", truncation)
 
     return Styles([f"seed{seed:04d}" for seed in seeds], seeds, batch)
 
