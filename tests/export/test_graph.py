@@ -35,6 +35,14 @@ def test_graph_renders_what_the_generator_defines(
     torch.testing.assert_close(image.double(), expected, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("latents_in", LATENTS)
+def test_the_generator_stays_as_it_is(generator: Generator, latents_in: str) -> None:
+    training = Generator(generator.space, latent_dim=16, mapping_layers=2).train()
+    build_graph(training, training.space.full(), latents_in)
+    assert all(module.training for module in training.modules())
+    assert all(parameter.requires_grad for parameter in training.parameters())
+
+
 def test_the_reference_is_the_generator_itself(
     generator: Generator, truth: Callable[..., Tensor], subject_of: Callable[..., Subject]
 ) -> None:

@@ -1,5 +1,7 @@
 """What is exported: one sub-generator as a module of tensors alone, latents and strength of the noise in, image out."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -35,7 +37,7 @@ class FromLatent(FromStyle):
 
     def __init__(self, generator: Generator, architecture: Architecture) -> None:
         super().__init__(generator, architecture)
-        self.mapping = generator.mapping
+        self.mapping = copy.deepcopy(generator.mapping)
         self.register_buffer("center", generator.truncation_center())
 
     def forward(self, z: Tensor, noise_strength: Tensor, truncation: Tensor) -> Tensor:  # type: ignore[override]

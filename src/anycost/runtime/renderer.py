@@ -29,10 +29,11 @@ class Renderer:
     layer share it. Beyond `KEPT_BYTES` or `KEPT_ARCHITECTURES`, the one not asked for the longest is forgotten.
 
     Args:
-        generator: of any space; mapping and truncation are its own.
+        generator: of any space. It is moved to `device`; mapping and truncation are its own, whatever it has become.
         dtype: as for `freeze`.
         device: where it runs; default: where the generator lies.
-        threads: CPU threads of one picture; None: PyTorch's present number.
+        threads: CPU threads of one picture; None: PyTorch's present number. PyTorch hands it to Python threads that
+            first use it while a picture is made, so let all renderers of a process have the same.
         compile: as for `freeze`.
     """
 
