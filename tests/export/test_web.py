@@ -68,7 +68,7 @@ def test_scripts_of_the_page_name_no_other_host() -> None:
     page = Path(__file__).resolve().parents[2] / "src/anycost/export/page"
     texts = [(page / name).read_text(encoding="utf-8") for name in ("index.html", "style.css", "app.js")]
     assert not [hit for text in texts for hit in re.findall(r"(?:https?:)?//[a-z][\w.-]+\.[a-z]+", text)]
-    assert "connect-src 'none'" in texts[0]
+    assert "default-src 'none'" in texts[0]
 
 
 def test_page_of_a_card_with_markup(subject_of: Callable[..., Subject], package: Path, tmp_path: Path) -> None:
