@@ -335,6 +335,14 @@ def test_damaged_safetensors(content: bytes, refused: Callable, memory: None) ->
     assert refused(content)
 
 
+def test_json_has_kilobytes(tmp_path: Path, read: Callable, refused: Callable) -> None:
+    """Values of Python take many times the text."""
+    text = b'["' + b"x" * (MEGABYTE - 4) + b'"]'
+    (tmp_path / "x").write_bytes(text)
+    assert len(read(tmp_path / "x").content[0]) == MEGABYTE - 4
+    assert "is a text of 1048577 bytes" in refused(text + b" ")
+
+
 def test_every_byte_that_is_cut_off_is_missed(tmp_path: Path, read: Callable) -> None:
     """Both formats of torch.save, a pickle with tensors, arrays: no shorter file is read as if it were whole."""
     content = {"a": torch.arange(10.0), "b": {"c": (1, "x")}}

@@ -1,11 +1,12 @@
 """What `torch.save` and pickle write comes back to the bit, as torch.load gives it."""
 
 import argparse
+import datetime
 import hashlib
 import pickle
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import ModuleType
 from typing import Any
 
@@ -100,6 +101,28 @@ def test_what_is_saved_comes_back_to_the_bit(content: Callable, save: str, tmp_p
     same(foreign.content, theirs)
     assert foreign.kind == ("pickle" if save.startswith("pickle") else "torch")
     assert foreign.identity == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("save", SAVES)
+def test_what_options_hold_beside_networks(save: str, tmp_path: Path, read: Callable) -> None:
+    """Paths and times are stubs by name, defaultdicts plain dicts; a network beside them is read."""
+    zone = datetime.timezone(datetime.timedelta(hours=1))
+    moment = datetime.datetime(2021, 3, 4, 5, 6, 7, tzinfo=zone)
+    deep = Path("/", *"abcdefghijklmnopqrstuvwxyz")
+    content = {
+        "g_ema": {"w": torch.arange(3.0)}, "losses": defaultdict(list, a=[1.0]), "count": defaultdict(int),
+        "paths": [deep, PurePosixPath("a/b"), PureWindowsPath("c:/d")],
+        "times": [moment, moment.date(), moment.time(), zone, moment - moment],
+    }  # fmt: skip
+    SAVES[save](content, tmp_path / "x")
+    found = read(tmp_path / "x").content
+    same({key: found[key] for key in ("g_ema", "losses", "count")}, {
+        "g_ema": content["g_ema"], "losses": {"a": [1.0]}, "count": {}})
+    stubs = [*found["paths"], *found["times"]]
+    assert all(isinstance(stub, Stub) for stub in stubs)
+    assert [stub.name.rpartition(".")[2] for stub in stubs] == [
+        "PosixPath", "PurePosixPath", "PureWindowsPath", "datetime", "date", "time", "timezone", "timedelta"]
+    assert stubs[0].args == deep.parts
 
 
 @pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.uint64])

@@ -143,7 +143,7 @@ CALLABLES = {
     "shelve": "open", "runpy": "run_path _run_code", "pip": "main _internal.main",
     "os": "execv spawnl popen remove posix_spawn", "posix": "system", "nt": "system", "pty": "spawn",
     "commands": "getoutput", "subprocess": "run call getoutput", "multiprocessing": "util.spawnv_passfds",
-    "_posixsubprocess": "fork_exec", "shutil": "rmtree move", "pathlib": "Path.unlink PosixPath",
+    "_posixsubprocess": "fork_exec", "shutil": "rmtree move", "pathlib": "Path.unlink PosixPath.chmod",
     "tempfile": "mktemp", "webbrowser": "open", "ctypes": "CDLL", "cffi": "FFI", "platform": "popen",
     "timeit": "timeit main", "cProfile": "run", "profile": "run", "bdb": "Bdb", "pdb": "run", "trace": "Trace",
     "code": "interact InteractiveInterpreter", "doctest": "debug_script",
@@ -156,9 +156,9 @@ CALLABLES = {
     "tarfile": "open", "venv": "create", "test": "support.script_helper.run_python_until_end",
     "torch_utils": "persistence._src_to_module persistence.exec custom_ops.get_plugin misc.exec",
     "tensorflow": "keras.models.load_model", "argparse": "FileType ArgumentParser",
-    "collections": "namedtuple defaultdict OrderedDict.update", "model": "Generator",
+    "collections": "namedtuple defaultdict.fromkeys OrderedDict.update", "model": "Generator",
     "training": "networks.Generator", "yaml": "unsafe_load", "setuptools": "sandbox.run_setup",
-    "datetime": "datetime", "uuid": "UUID", "decimal": "Decimal", "random": "Random", "threading": "Thread",
+    "datetime": "datetime.now", "uuid": "UUID", "decimal": "Decimal", "random": "Random", "threading": "Thread",
     "concurrent": "futures.ThreadPoolExecutor",
     "anycost": "interchange.foreign.reading.read_foreign files.atomic_write",
 }
@@ -221,9 +221,33 @@ def test_every_operation_that_calls(operation: str, ran: Path, refused: Callable
     b"\x80\x02ctorch\nFloatStorage\n)R.", b"\x80\x02ctorch\nfloat32\n)R.",
     b"\x80\x02cnumpy\nndarray\n)\x81.", b"(I1\nI2\no.",
     b"\x80\x02cargparse\nNamespace\n)\x81)R.",
+    b"\x80\x02cbuiltins\nlist\n](K\x01e\x85R.", b"\x80\x02cpathlib\nPosixPath\n)R)R.",
+    b"\x80\x02c__builtin__\nint\n)R.",
 ], ids=repr)
 def test_only_what_is_listed_as_callable_is_called(content: bytes, refused: Callable) -> None:
     assert "would call" in refused(content)
+
+
+@pytest.mark.parametrize("factory", ["os\nsystem", "builtins\neval", "pathlib\nPosixPath.touch"])
+def test_what_a_defaultdict_would_call_is_named(factory: str, refused: Callable) -> None:
+    message = refused(f"ccollections\ndefaultdict\n(c{factory}\ntR.".encode())
+    assert f"would import {factory.replace(chr(10), '.')} " in message
+
+
+@pytest.mark.parametrize("factory", ["I1\n", "S'os.system'\n", "](I1\ne", "cargparse\nNamespace\n)R"])
+def test_a_defaultdict_of_a_value_is_refused(factory: str, refused: Callable) -> None:
+    content = b"\x80\x02ccollections\ndefaultdict\n" + factory.encode() + b"\x85R."
+    assert "a defaultdict of something else" in refused(content)
+
+
+def test_paths_and_times_are_names(tmp_path: Path, ran: Path, read: Callable) -> None:
+    """Nothing is opened, made or parsed: arguments of any kind are kept as they are, also those the class refuses."""
+    path = tmp_path / "x"
+    for name in ("pathlib\nPosixPath", "pathlib\nWindowsPath", "datetime\ndatetime", "datetime\ntimezone"):
+        path.write_bytes(f"c{name}\n(S'{ran}'\nI-1\nNtR}}S'__class__'\nS'os.system'\nsb.".encode())
+        stub = read(path).content
+        assert (stub.name, stub.args) == (name.replace("\n", "."), (str(ran), -1, None))
+        assert stub.state == {"__class__": "os.system"}
 
 
 def test_build_sets_no_attribute(tmp_path: Path, ran: Path, read: Callable) -> None:

@@ -19,8 +19,8 @@ class Stub:
     """An object of a class that is known by its name and never built.
 
     Args:
-        name: `argparse.Namespace`, `dnnlib.tflib.network.Network`, or the class name of an object that NVIDIA's
-            `torch_utils.persistence` wrote (`Generator`, `MappingNetwork`, ...).
+        name: `argparse.Namespace`, `pathlib.PosixPath`, `datetime.date`, `dnnlib.tflib.network.Network` ..., or
+            the class name of an object that NVIDIA's `torch_utils.persistence` wrote (`Generator`, ...).
         args: what the class would have been called with.
         state: what the object would have held, mostly a dict: for modules `_parameters`, `_buffers`, `_modules`.
         origin: the global that stands in the file; tells NVIDIA's persistent objects from others of that name.

@@ -34,6 +34,13 @@ def _dict(limits: Limits, items: Any = ()) -> dict:
     return result
 
 
+def _default_dict(limits: Limits, factory: Any = None, items: Any = ()) -> dict:
+    """`collections.defaultdict`; what it would call for missing keys is left out."""
+    if not isinstance(factory, Known | None):
+        raise Refusal("has a defaultdict of something else than a known type")
+    return _dict(limits, items)
+
+
 def _set(limits: Limits, items: Any = ()) -> set:
     if not isinstance(items, list | tuple | set):
         raise Refusal("makes a set of something else than a list")
@@ -160,6 +167,14 @@ def _entries(known: Iterable[Known]) -> dict[tuple[str, str], Known]:
     return {(entry.name.rpartition(".")[0], entry.name.rpartition(".")[2]): entry for entry in known}
 
 
+# Options that trainers save beside their networks, and what defaultdicts are of: names alone.
+_OF_OPTIONS = (
+    *(f"{module}.{flavour}{system}Path" for module in ("pathlib", "pathlib._local")
+      for flavour in ("", "Pure") for system in ("", "Posix", "Windows")),
+    *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
+)  # fmt: skip
+_FACTORIES = ("list", "dict", "tuple", "int", "long", "float", "bool", "str", "unicode")
+
 _DTYPES = (
     "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool", "uint16",
     "uint32", "uint64",
@@ -188,6 +203,7 @@ KNOWN: dict[tuple[str, str], Any] = {
     **_entries([
         Known("collections.OrderedDict", _dict),
         Known("collections.Counter", _dict),
+        Known("collections.defaultdict", _default_dict),
         Known("dnnlib.util.EasyDict", _dict),
         Known("builtins.set", _set),
         Known("builtins.frozenset", _set),
@@ -209,6 +225,8 @@ KNOWN: dict[tuple[str, str], Any] = {
         Known(PERSISTENT, _persistent),
         _stub("argparse.Namespace"),
         _stub("dnnlib.tflib.network.Network"),
+        *(_stub(name) for name in _OF_OPTIONS),
+        *(Known(f"builtins.{name}") for name in _FACTORIES),
     ]),
     **{("torch", name): getattr(torch, name) for name in _DTYPES},
     **{(module, name): StorageType(f"{module}.{name}", dtype)

@@ -99,7 +99,7 @@ class Machine:
         """Push what stands for `function(*arguments)`."""
         if not isinstance(function, Known) or function.build is None:
             raise Refusal(f"would call {shown(getattr(function, 'name', type(function).__name__))}; nothing was run")
-        if not isinstance(arguments, tuple) or len(arguments) > 16:
+        if not isinstance(arguments, tuple) or len(arguments) > 64:
             raise Refusal(f"would call {function.name} with unfit arguments; nothing was run")
         self.stack.append(function.build(self.limits, *arguments))
 

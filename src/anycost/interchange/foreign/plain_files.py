@@ -12,7 +12,7 @@ from torch import Tensor
 from anycost.interchange.foreign.limits import Limits, Refusal, shown
 from anycost.interchange.foreign.tensors import from_array, number_type
 
-_LARGEST_JSON = 1 << 23  # architectures and lists of seeds take kilobytes
+_LARGEST_JSON = 1 << 20  # architectures and lists of seeds take kilobytes
 _LARGEST_HEADER = 1 << 21  # of safetensors; a tensor takes some hundred bytes
 _ARRAY = re.compile(
     r"\{'descr': '([<>|=])(\w{1,9})', 'fortran_order': (True|False), "
