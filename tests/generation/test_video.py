@@ -124,13 +124,22 @@ def test_no_frames_are_no_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reads", ["", "head -c 100000 >/dev/null;", "cat >/dev/null;"])
-def test_what_ffmpeg_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: str) -> None:
-    """It fails at once, in the middle of the frames, or after the last one: a full disk."""
+@pytest.mark.parametrize(
+    ("says", "message"),
+    [
+        ("Unknown encoder", "ffmpeg stopped: Unknown encoder"),
+        ("[mp4] header: No space left on device\nNothing was written", "the disk is full; free some space"),
+    ],
+)
+def test_what_ffmpeg_says_is_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: str, says: str, message: str
+) -> None:
+    """It fails at once, in the middle of the frames, or after the last one."""
     program, folder = tmp_path / "ffmpeg", tmp_path / "videos"
-    program.write_text(f"#!/bin/sh\n{reads} echo first >&2; echo No space left on device >&2; exit 1\n")
+    program.write_text(f"#!/bin/sh\n{reads} printf 'first\n{says}\n' >&2; exit 1\n")
     program.chmod(0o755)
     monkeypatch.setattr("anycost.generation.video.find_ffmpeg", lambda: str(program))
-    with pytest.raises(UserError, match=r"cannot write .*a\.mp4: ffmpeg stopped: No space left on device"):
+    with pytest.raises(UserError, match=rf"cannot write .*a\.mp4: {message}"):
         write_video(folder / "a.mp4", ramps(100, 64, 64))
     assert not list(folder.iterdir())
 

@@ -90,7 +90,7 @@ def write_video(path: Path | str, frames: Iterable[NDArray[np.uint8]], fps: floa
             process.wait()
             raise
         if status or not count:
-            raise UserError(f"cannot write {path}: ffmpeg stopped: {_last_line(log)}")
+            raise UserError(f"cannot write {path}: {_cause(log)}")
     return count
 
 
@@ -123,7 +123,9 @@ def _feed(pipe: IO[bytes], frames: Iterable[NDArray[np.uint8]], size: tuple[int,
     return count
 
 
-def _last_line(log: IO[bytes]) -> str:
+def _cause(log: IO[bytes]) -> str:
     log.seek(0)
-    lines = log.read().decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it says nothing of why"
+    said = log.read().decode(errors="replace").strip()
+    if "No space left on device" in said:  # its last line may then be of what follows from that
+        return "the disk is full; free some space and run the same command again"
+    return f"ffmpeg stopped: {said.splitlines()[-1] if said else 'it says nothing of why'}"
