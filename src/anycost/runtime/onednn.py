@@ -8,6 +8,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from anycost.networks.ops import fir_kernel
+
 F = torch.nn.functional
 _ONE = [1, 1]
 _NAMES = ("_convolution_pointwise", "_convolution_pointwise_", "_convolution_transpose_pointwise",
@@ -84,5 +86,4 @@ def packed_filter(channels: int, dtype: torch.dtype) -> Tensor:
 
 
 def _filter(channels: int) -> Tensor:
-    taps = torch.tensor([0.25, 0.75, 0.75, 0.25], device="cpu")
-    return torch.outer(taps, taps).expand(channels, 1, 4, 4)
+    return (fir_kernel() * 4).cpu().expand(channels, 1, 4, 4)
