@@ -49,6 +49,10 @@ def test_home(monkeypatch):
         (["source=x", "resolutoin=3"], "resolutoin= is not an option; did you mean resolution="),
         (["source=x", "zzz=3"], "zzz= is not an option; there are source, resolution"),
         (["x"], "x is not of the form key=value"),
+        (["source=x", "source=y"], "source=x and source=y are given; use one of them"),
+        (["source=x", "scale=2", "scale=2"], "scale=2 and scale=2 are given; use one of them"),
+        (["source=x", "name=b"], "name= is not an option; did you mean names="),
+        (["source=x", "modes=slow"], "modes= is not an option; did you mean mode="),
         (["source=x", "resolution=big"], "resolution=big is not a whole number"),
         (["source=x", "scale=big"], "scale=big is not a number"),
         (["source=x", "mirror=maybe"], "mirror=maybe is not true or false"),
@@ -59,6 +63,13 @@ def test_home(monkeypatch):
 def test_mistakes(arguments, message):
     with pytest.raises(UserError, match=message):
         parse(Options, arguments, None)
+
+
+def test_defaults_of_the_caller_are_replaced():
+    arguments = ["resolution=32", "names=b"]
+    assert parse(Options, arguments, None, ["source=x", "resolution=8"]) == Options("x", 32, names=["b"])
+    with pytest.raises(UserError, match="resolution=32 and resolution=16 are given"):
+        parse(Options, [*arguments, "resolution=16"], None, ["source=x", "resolution=8"])
 
 
 def test_help_lists_every_option(capsys):

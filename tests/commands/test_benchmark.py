@@ -113,6 +113,8 @@ def test_weights_cost_what_their_model_costs(weights: Path, capsys: pytest.Captu
         (["price", "model=config_g", "model.resolution=64"], "did you mean config_"),
         (["price", "model.resolution=64"], "model=... does not exist; there are config_e, config_f"),
         (["price", "model=config_f"], "model.resolution=... is needed"),
+        (["price", "model=config_f", "model=config_e", "model.resolution=64"], "model=config_f and model=config_e are"),
+        (["price", *CONFIG_F, "model.multiplier=1", "model.multiplier=2"], "model.multiplier=1 and model.multiplier=2"),
         (["price", "model=config_f", "model.resolution=many"], "model.resolution=many is not a whole number"),
         (["price", "model=config_f", "model.resolution=48"], "resolution=48 must be a power of two"),
         (["price", "model=config_f", "model.resolution=64", "model.multiplyer=1"], "did you mean multiplier"),

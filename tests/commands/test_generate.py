@@ -65,7 +65,8 @@ def refused(weights: Path, capsys: pytest.CaptureFixture[str]):
 
     def call(*arguments: str) -> str:
         before = sorted(Path().rglob("*"))
-        assert main(["generate", f"weights={weights}", "threads=1", *arguments]) == 2
+        usual = [] if any(one.startswith("weights=") for one in arguments) else [f"weights={weights}"]
+        assert main(["generate", *usual, "threads=1", *arguments]) == 2
         assert sorted(Path().rglob("*")) == before
         return capsys.readouterr().err
 
@@ -297,6 +298,7 @@ def test_a_video_of_latents(run) -> None:
     (["seeds=0-1000", "output=x.mp4"], "are 1001 keyframes; a video takes at most 1000"),
     (["seeds=0-3", "crf=52", "output=x.mp4"], "crf goes from 0 to 51"),
     (["seeds=0-3", "fps=nan", "output=x.mp4"], "fps up to 1000"),
+    (["seeds=0", "seeds=1", "output=x.npy"], "seeds=0 and seeds=1 are given; use one of them"),
     (["seeds=0", "output=x.npy", "save_latents=x.npy"], "save_latents=x.npy is output= as well"),
     (["latents=w.npy", "output=./w.npy"], "latents=w.npy is output= as well; use another name for one of them"),
     (["latents=w.npy", "output=x.png", "save_latents=w.npy"], "save_latents=w.npy is latents= as well; use another"),

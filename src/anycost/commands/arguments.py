@@ -19,19 +19,24 @@ Options = TypeVar("Options")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def parse(kind: type[Options], arguments: Sequence[str], description: str | None) -> Options | None:
+def parse(
+    kind: type[Options], arguments: Sequence[str], description: str | None, defaults: Sequence[str] = ()
+) -> Options | None:
     """The options as a `kind`; None where `--help` was asked for, which is then printed.
 
     Values are str, int, float, bool, `X | None` (written `null`) or list[str] (commas, with or without brackets);
-    paths get their `~` expanded. Raises `UserError` naming the key, its value and the remedy.
+    paths get their `~` expanded. Each key may be given once; those given replace `defaults`, which are arguments too.
+    Raises `UserError` naming the key, its value and the remedy.
     """
     if "-h" in arguments or "--help" in arguments:
         print(usage(kind, description))
         return None
+    check_once(arguments)
+    given = {_key(one) for one in arguments}
     specs: dict[str, Field] = {spec.name: spec for spec in fields(kind)}  # type: ignore[arg-type]
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
-    for argument in arguments:
+    for argument in [*(one for one in defaults if _key(one) not in given), *arguments]:
         key, equals, text = argument.partition("=")
         if not equals or key not in specs:
             raise UserError(_unknown(argument, key, list(specs)))
@@ -43,6 +48,21 @@ def parse(kind: type[Options], arguments: Sequence[str], description: str | None
             raise UserError(f"{name}=... is needed: {specs[name].metadata['help']}")
     check_choices(config)
     return config
+
+
+def check_once(arguments: Sequence[str]) -> None:
+    """Raise `UserError` where two arguments give the same key a value."""
+    seen: dict[str, str] = {}
+    for argument in arguments:
+        if "=" not in argument:
+            continue
+        if _key(argument) in seen:
+            raise UserError(f"{seen[_key(argument)]} and {argument} are given; use one of them")
+        seen[_key(argument)] = argument
+
+
+def _key(argument: str) -> str:
+    return argument.partition("=")[0]
 
 
 def usage(kind: Any, description: str | None) -> str:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anycost.commands.arguments import parse
+from anycost.commands.arguments import check_once, parse
 from anycost.configuration.schema import option
 from anycost.errors import UserError
 
@@ -53,6 +53,7 @@ class EvaluateConfig:
 
 def main(arguments: Sequence[str]) -> int:
     """Evaluate what the arguments say, print the table and name the records."""
+    check_once(arguments)
     own = [one for one in arguments if not is_data(one)]
     config = parse(EvaluateConfig, own, __doc__)
     if config is None:

@@ -192,7 +192,7 @@ def _changed(trained: DataConfig, changes: Sequence[str]) -> DataConfig:
     if not changes:
         return trained
     try:
-        parsed = parse(DataConfig, ["name=unused", "resolution=8", *changes], None)
+        parsed = parse(DataConfig, changes, None, defaults=["name=unused", "resolution=8"])
     except UserError as error:
         raise UserError(f"data.{error}") from None
     return replace(trained, **{key: getattr(parsed, key) for key in (one.partition("=")[0] for one in changes)})

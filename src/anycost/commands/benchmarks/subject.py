@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from anycost.architecture import Architecture, ArchitectureSpace
-from anycost.commands.arguments import parse
+from anycost.commands.arguments import check_once, parse
 from anycost.configuration.paths import config_groups, config_home
 from anycost.configuration.schema import ModelConfig
 from anycost.errors import UserError
@@ -75,7 +75,8 @@ def _of_weights(weights: str) -> Subject:
 
 
 def _of_model(arguments: Sequence[str]) -> Subject:
-    name = next((one.partition("=")[2] for one in reversed(arguments) if one.startswith("model=")), None)
+    check_once(arguments)
+    name = next((one.partition("=")[2] for one in arguments if one.startswith("model=")), None)
     names = config_groups()["model"]
     if name not in names:
         close = get_close_matches(name or "", names, n=1)
@@ -87,7 +88,7 @@ def _of_model(arguments: Sequence[str]) -> Subject:
     if not any(one.startswith("resolution=") for one in inner):
         raise UserError(f"model.resolution=... is needed with model={name}: the output resolution, for example 256")
     try:
-        model = parse(ModelConfig, [*entries, *inner], None)
+        model = parse(ModelConfig, inner, None, defaults=entries)
     except UserError as error:
         raise UserError(f"model.{error}") from error
     assert model is not None
