@@ -24,6 +24,18 @@ def test_renders_the_same(generator: Generator) -> None:
     torch.testing.assert_close(compiled(w), plain(w), rtol=1e-4, atol=1e-4)
 
 
+def test_every_level_is_one_graph(generator: Generator) -> None:
+    """What Dynamo cannot trace would cut a level into several graphs, and into several CUDA graphs."""
+    weights = SharedWeights(generator, torch.float32, torch.device("cpu"), SPACE.full(), compile=True)
+    low, high = (weights.batched_level(level, SPACE.full().channels) for level in (0, 1))
+    codes, noises = torch.randn(2, 3, 16), [weights.noise(point) for point in range(3)]
+    with torch.no_grad():
+        x, image = low(weights.constant(SPACE.full().channels[0]), None, codes[:, :2], noises[:1])
+        whole = torch.compile(high, fullgraph=True, backend="eager", dynamic=False)
+        for traced, plain in zip(whole(x, image, codes, noises[1:]), high(x, image, codes, noises[1:]), strict=True):
+            torch.testing.assert_close(traced, plain)
+
+
 def test_without_a_compiler(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(UserError, match="needs a C\\+\\+ compiler, and there is no no-such-compiler"):

@@ -169,13 +169,17 @@ def upsample(image: Tensor) -> Tensor:
     """
     batch, channels, height, width = image.shape
     padded = F.pad(image, (1, 1, 1, 1))
-    rows = image.new_empty(batch, channels, height, 2, width + 2)
-    middle = padded[:, :, 1:-1]
-    torch.lerp(middle, padded[:, :, :-2], 0.25, out=rows[:, :, :, 0])
-    torch.lerp(middle, padded[:, :, 2:], 0.25, out=rows[:, :, :, 1])
+    rows = _towards(padded[:, :, 1:-1], padded[:, :, :-2], padded[:, :, 2:], 3)
     rows = rows.view(batch, channels, 2 * height, width + 2)
-    columns = image.new_empty(batch, channels, 2 * height, width, 2)
-    middle = rows[..., 1:-1]
-    torch.lerp(middle, rows[..., :-2], 0.25, out=columns[..., 0])
-    torch.lerp(middle, rows[..., 2:], 0.25, out=columns[..., 1])
+    columns = _towards(rows[..., 1:-1], rows[..., :-2], rows[..., 2:], 4)
     return columns.view(batch, channels, 2 * height, 2 * width)
+
+
+def _towards(middle: Tensor, before: Tensor, after: Tensor, axis: int) -> Tensor:
+    """From `middle` a quarter of the way to `before`, and to `after`: the two along a new axis."""
+    if torch.compiler.is_compiling():  # does not take such an `out`, and needs none
+        return torch.stack([torch.lerp(middle, before, 0.25), torch.lerp(middle, after, 0.25)], axis)
+    both = middle.new_empty(*middle.shape[:axis], 2, *middle.shape[axis:])
+    torch.lerp(middle, before, 0.25, out=both.select(axis, 0))
+    torch.lerp(middle, after, 0.25, out=both.select(axis, 1))
+    return both
