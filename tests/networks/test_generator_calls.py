@@ -203,3 +203,8 @@ def test_mapping_ignores_the_length_of_z(generator: Generator, z: Tensor) -> Non
     alone = Generator(SPACE, latent_dim=8, mapping_layers=0).double().mapping(z)
     assert alone.square().mean(1).tolist() == pytest.approx([1.0] * 3)
     assert generator.mapping(torch.zeros(1, 8, dtype=torch.float64)).eq(0).all()
+
+
+def test_text_is_no_architecture(generator: Generator) -> None:
+    with pytest.raises(UserError, match=r"'0\.5' is no Architecture.*space\.parse"):
+        generator(torch.zeros(1, generator.latent_dim), "0.5")

@@ -112,7 +112,8 @@ class Generator(nn.Module):
             truncation_mean: `[latent_dim]`; default: the one that came with the weights, and an error without.
             noise: `"const"` buffers, `"random"` per sample, `"none"`, or one `[1 or B, 1, r, r]` per layer.
         """
-        architecture = architecture or self.space.full()
+        architecture = self.space.full() if architecture is None else architecture
+        self.check(architecture)
         w_plus = self.styles(latents, latents_in, mixing_cutoff, truncation, truncation_mean)
         images = self.synthesize(w_plus, architecture, noise, (architecture.resolution,))
         return images[architecture.resolution]
@@ -129,7 +130,8 @@ class Generator(nn.Module):
         resolutions: Sequence[int] | None = None,
     ) -> dict[int, Tensor]:
         """As `forward`, but the pictures of several resolutions: all from 4 px up, or the `resolutions` named."""
-        architecture = architecture or self.space.full()
+        architecture = self.space.full() if architecture is None else architecture
+        self.check(architecture)
         w_plus = self.styles(latents, latents_in, mixing_cutoff, truncation, truncation_mean)
         return self.synthesize(w_plus, architecture, noise, resolutions)
 
@@ -206,6 +208,8 @@ class Generator(nn.Module):
 
     def check(self, architecture: Architecture) -> None:
         """Raise `UserError` unless `architecture` fits this generator."""
+        if not isinstance(architecture, Architecture):
+            raise UserError(f"{architecture!r} is no Architecture; text becomes one by generator.space.parse(...)")
         full = self.space.full_channels
         fits = len(architecture.channels) == len(full) and all(map(operator.le, architecture.channels, full))
         if architecture.resolution not in self._resolutions or not fits:

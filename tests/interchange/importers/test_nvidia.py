@@ -105,6 +105,7 @@ def test_the_multiplier_that_the_file_states(originals: ModuleType, network: Mak
     generator = network(originals.nvidia.generator(originals.Shape((16, 16, 16))), **options)
     space = convert(file(G_ema=generator), Choice(part="generator")).header.space
     assert (space["multiplier"], space["channel_cap"], space["channels"]) == (expected, 16, None)
+    assert tuple(space["ratios"]) == (1.0,), "StyleGAN2 trains the full width alone"
 
 
 def test_without_mean_style_and_discriminator(originals: ModuleType, network: Make, file: Make) -> None:

@@ -83,7 +83,11 @@ def test_discriminators_of_the_trainer(originals: ModuleType, imported: Import, 
     assert card["left_out"] == ["g_optim", "d_optim", "mean_path_length"]
     # What is in no form that a card keeps is listed as left out.
     assert imported(content | {"fid": torch.tensor(12.5)}).header.card["left_out"][2] == "fid"
-    assert result.header.space["num_resolutions"] == inputs
+    space = result.header.space
+    assert space["num_resolutions"] == inputs
+    # Only a discriminator that is told architectures has seen narrow ones, and it says so when it is left out too.
+    assert tuple(space["ratios"]) == ((0.25, 0.5, 0.75, 1.0) if conditioned else (1.0,))
+    assert imported(content, part="generator").header.space == space
     discriminator = discriminator_of(result, inputs, conditioned)
     code = torch.randn(4 * 8, dtype=torch.float64) if conditioned else None
     for resolution in (32, 16, 8)[:inputs]:

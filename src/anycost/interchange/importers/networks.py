@@ -11,7 +11,7 @@ from anycost.errors import UserError
 from anycost.interchange.header import Header, ladder_entry
 from anycost.interchange.importers.assembling import Part, check_shapes, floats
 from anycost.interchange.importers.imported import Choice, Imported
-from anycost.interchange.importers.spaces import find_space
+from anycost.interchange.importers.spaces import PUBLISHED_RATIOS, find_space
 from anycost.interchange.skeleton import (
     DISCRIMINATOR,
     GENERATOR,
@@ -32,8 +32,9 @@ class Networks:
         weights: which generator was chosen, `ema` or `raw`.
         generator: its tensors.
         discriminator: reads those of the discriminator, when it is wanted; None where the file has none.
-        num_resolutions: output resolutions that are trained, as far as the format tells; a discriminator of several
-            tells it itself.
+        num_resolutions: output resolutions that are trained, as far as the format tells; a discriminator tells it
+            itself.
+        ratios: channel ratios that are trained, likewise: a discriminator that is told none has seen the full width.
         truncation_mean: the mean style that came with these weights.
         hint: (multiplier, channel_cap) that the file states.
         left_out: what has no place in our file, in words.
@@ -45,6 +46,7 @@ class Networks:
     generator: Part
     discriminator: Callable[[], Part] | None = None
     num_resolutions: int = 1
+    ratios: tuple[float, ...] = (1.0,)
     truncation_mean: Any = None
     hint: tuple[Any, Any] = (None, None)
     left_out: tuple[str, ...] = ()
@@ -55,7 +57,7 @@ def build(networks: Networks, choice: Choice) -> Imported:
     """The weights file of `networks`; `UserError` where a shape, filter or option is none of ours."""
     wanted = networks.discriminator if choice.part == "all" else None
     discriminator = _explained(wanted) if wanted else None
-    space = _space(networks, discriminator)
+    space = _space(networks, discriminator or _left(networks))
     header = _header(networks, space, discriminator)
     check_shapes(networks.generator, generator_skeleton(header))
     if discriminator:
@@ -63,12 +65,24 @@ def build(networks: Networks, choice: Choice) -> Imported:
     return Imported(_tensors(networks, discriminator), header, tuple(_found(networks, header, discriminator)))
 
 
+def _left(networks: Networks) -> Part | None:
+    """A discriminator that is left out tells all the same what was trained, where it can be read."""
+    try:
+        return networks.discriminator() if networks.discriminator else None
+    except UserError:
+        return None
+
+
 def _space(networks: Networks, discriminator: Part | None) -> ArchitectureSpace:
+    """The widths are the generator's; what of the space was trained is what the `discriminator` has seen."""
     generator = networks.generator
     levels = len({name.split(".")[1] for name in generator.tensors if name.startswith("to_rgb.")})
     most = max(levels - 1, 1)  # from 8 px up: discriminators have no block at 4 px
-    trained = _entries(discriminator) if discriminator else networks.num_resolutions
-    return find_space(_channels(generator, levels), min(trained, most), networks.hint)
+    trained, ratios = networks.num_resolutions, networks.ratios
+    if discriminator:
+        trained = _entries(discriminator)
+        ratios = PUBLISHED_RATIOS if any(".condition." in name for name in discriminator.tensors) else (1.0,)
+    return find_space(_channels(generator, levels), min(trained, most), networks.hint, ratios)
 
 
 def _header(networks: Networks, space: ArchitectureSpace, discriminator: Part | None) -> Header:

@@ -9,6 +9,7 @@ from anycost.interchange.header import shown
 from anycost.interchange.importers.imported import Choice, Imported
 from anycost.interchange.importers.networks import Networks, build
 from anycost.interchange.importers.skip_layout import is_generator, read_discriminator, read_generator
+from anycost.interchange.importers.spaces import PUBLISHED_RATIOS
 
 PUBLISHED_RESOLUTIONS = 4
 _TRAINER = ("epoch", "fid", "best_fid")
@@ -35,6 +36,7 @@ def read(content: Mapping[str, Any], choice: Choice) -> Imported:
         generator=read_generator(chosen(content, choice)),
         discriminator=(lambda: read_discriminator(content["d"])) if "d" in content else None,
         num_resolutions=PUBLISHED_RESOLUTIONS,
+        ratios=PUBLISHED_RATIOS,
         left_out=left_out(content, ("g", "d", "g_ema", *progress)),
         more=progress,
     )

@@ -8,6 +8,7 @@ from anycost.errors import UserError
 
 _HIGHEST = 4096  # px; keeps damaged files from asking for a tower of layers
 _BASE = 16384
+PUBLISHED_RATIOS = (0.25, 0.5, 0.75, 1.0)
 
 
 def resolution_of(levels: int) -> int:
@@ -18,21 +19,24 @@ def resolution_of(levels: int) -> int:
 
 
 def find_space(
-    channels: Sequence[int], num_resolutions: int, hint: tuple[Any, Any] = (None, None)
+    channels: Sequence[int],
+    num_resolutions: int,
+    hint: tuple[Any, Any] = (None, None),
+    ratios: tuple[float, ...] = PUBLISHED_RATIOS,
 ) -> ArchitectureSpace:
     """The space whose full channels are `channels` (one per point), with the ladder that gives them.
 
     The ladder decides how many channels the uniform sub-networks keep. `hint`, the (multiplier, channel_cap) that the
     file itself states, wins where it fits: a cap can hide the multiplier (512 everywhere up to 32 px is that of 1 and
     of 2). Else it is the smallest multiplier that gives these channels, as the official code infers it from the last
-    layer. Channels of no ladder are stated as they are.
+    layer. Channels of no ladder are stated as they are. `ratios` are those that were trained.
     """
     channels = tuple(channels)
     resolution = resolution_of(len(channels) // 2)
     for multiplier, cap in (hint, _smallest(channels)):
         if _usable(multiplier, cap) and ladder(resolution, multiplier, cap) == channels:
-            return ArchitectureSpace(resolution, float(multiplier), cap, num_resolutions)
-    return ArchitectureSpace(resolution, num_resolutions=num_resolutions, channels=channels)
+            return ArchitectureSpace(resolution, float(multiplier), cap, num_resolutions, ratios)
+    return ArchitectureSpace(resolution, num_resolutions=num_resolutions, ratios=ratios, channels=channels)
 
 
 def _smallest(channels: tuple[int, ...]) -> tuple[float, int]:
