@@ -76,3 +76,12 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     for text in ("0.5@16", "float32", "of peak", "Peak, the best convolution: float32"):
         assert text in out
     assert main(["benchmark", "inference", *TINY, "dtypes=float16", "accelerator=cpu"]) == 2
+
+
+def test_pictures_of_random_weights_are_the_same_every_time(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["dtypes=bfloat16", "rounds=1", "threads=1", "accelerator=cpu"]
+    errors = []
+    for _ in range(2):
+        assert main(["benchmark", "inference", *TINY, *options]) == 0
+        errors.append(json.loads(capsys.readouterr().out.splitlines()[-1])["relative_error"])
+    assert errors[0] == errors[1] > 0

@@ -73,12 +73,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _generator(subject: Subject) -> "Generator":
-    """The generator of the weights, or one of random weights with noise that counts."""
+    """The generator of the weights, or one of random weights, the same every time, with noise that counts."""
+    import torch
+
     from anycost.interchange.locating import open_generator
     from anycost.networks.generator import Generator
 
     if subject.weights is not None:
         return open_generator(subject.weights)[0].eval().requires_grad_(False)
+    torch.manual_seed(0)
     generator = Generator(subject.space, subject.latent_dim, subject.mapping_layers).eval().requires_grad_(False)
     for layer in generator.styled_layers:
         layer.noise_strength.fill_(0.1)
