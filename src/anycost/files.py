@@ -4,7 +4,7 @@ import errno
 import fcntl
 import logging
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,15 +66,15 @@ def _aside(path: Path) -> Iterator[tuple[int, Path]]:
     """An open descriptor and the name of a file beside `path`, which replaces it when the block ends."""
     with explained_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        aside = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
+        # Not by tempfile: its files are their owner's alone, and a mode like that of other new files needs the umask,
+        # which a process with threads cannot ask for safely.
+        descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            yield descriptor, Path(name)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(name, 0o666 & ~umask)
-            os.replace(name, path)
+            yield descriptor, aside
+            os.replace(aside, path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            aside.unlink(missing_ok=True)
             raise
 
 
