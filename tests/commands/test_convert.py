@@ -54,6 +54,8 @@ def test_architectures(capsys: pytest.CaptureFixture) -> None:
 @pytest.mark.parametrize(("arguments", "message"), [
     (["output=out.safetensors"], "source=... is needed"),
     (["source=nowhere", "output=out.safetensors"], "source=nowhere does not exist"),
+    (["source=https://hub.example/g.pkl", "output=out.safetensors"],
+     "source=https://hub.example/g.pkl is an address; download the file first, then name it: source=FILE"),
     (["source=.", "output=out.safetensors"], "source=. is not a file"),
     (["source=my [b]=1, ö.pt", "output=out.pt"], "output=out.pt must end in .safetensors: 2 directions in W of 16"),
     ([f"source={EVOLVED}", "output=out.safetensors"], "output=out.safetensors must end in .json: 11 architectures"),

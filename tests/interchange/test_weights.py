@@ -1,5 +1,6 @@
 """A weights file comes back to the bit, or is refused with the reason; nothing is built before it fits."""
 
+import errno
 import json
 import random
 from collections.abc import Callable
@@ -324,6 +325,15 @@ def test_every_cut_is_noticed(file: Path) -> None:
         file.write_bytes(content[:length])
         with pytest.raises(UserError, match="is not a whole safetensors file"):
             anycost.load(file)
+
+
+def test_a_file_without_permission_says_so(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object, **__: object) -> None:  # whoever runs the tests may be allowed everything
+        raise PermissionError(errno.EACCES, "Permission denied", str(file))
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(UserError, match=r"weights\.safetensors cannot be read: there is no permission to"):
+        read_header(file)
 
 
 @pytest.mark.parametrize("length", [2**63 - 1, 2**64 - 1, 2**40, 2**27, 10**8])

@@ -42,6 +42,8 @@ def main(arguments: Sequence[str]) -> int:
     from anycost.interchange.importers import Choice, convert
 
     source, output = Path(config.source), Path(config.output)
+    if "://" in config.source:
+        raise UserError(f"source={config.source} is an address; download the file first, then name it: source=FILE")
     if not source.is_file():
         raise UserError(f"source={source} is not a file" if source.exists() else f"source={source} does not exist")
     if output.resolve() == source.resolve():

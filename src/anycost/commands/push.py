@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         if header.licence == NOT_STATED:
             print("no licence is stated: nobody knows what they may do with it; licence=... sets one", file=sys.stderr)
         files = {_SAMPLES: _pictures(weights, config)} if config.samples else {}
-        files["README.md"] = model_card(header, repo, _SAMPLES if config.samples else None).encode()
+        files["README.md"] = model_card(header, repo, _SAMPLES if config.samples else None, config.revision).encode()
         address = push(Parcel(weights, files), repo, config.revision, config.private, config.message)
     print(f"pushed: {address}")
     return 0

@@ -44,11 +44,12 @@ def amount(number: float) -> str:
     return f"{number:.3g}"
 
 
-def model_card(header: Header, repo: str, picture: str | None = None) -> str:
+def model_card(header: Header, repo: str, picture: str | None = None, revision: str | None = None) -> str:
     """README.md of the repository `repo`: what the hub indexes, how to load, sizes, prices, how it was trained.
 
-    `picture` is the name of a file of the repository to show.
+    `picture` is the name of a file of the repository to show; `revision` the branch that the card is for.
     """
+    name = repo if revision in (None, "main") else f"{repo}@{revision}"
     space, latent_dim, mapping_layers = generator_form(header)
     lines = [
         *_front_matter(header.licence),
@@ -63,7 +64,7 @@ def model_card(header: Header, repo: str, picture: str | None = None) -> str:
         "import anycost",
         "import torch",
         "",
-        f'generator = anycost.load("{repo}")',
+        f'generator = anycost.load("{name}")',
         f"image = generator(torch.randn(1, {latent_dim}))  # [1, 3, {space.resolution}, {space.resolution}], "
         "nominal range [-1, 1]",
         f'preview = generator(torch.randn(1, {latent_dim}), generator.space.parse("{_preview(space)}"))',

@@ -110,6 +110,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, str, str | None]]:
                 )
             sealed = _SEALED.fullmatch(metadata[_KEY])
             yield file, *((sealed[1] + "}", sealed[2]) if sealed else (metadata[_KEY], None))
+    except PermissionError as error:
+        raise UserError(f"{path} cannot be read: there is no permission to") from error
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is not a whole safetensors file: {shown(str(error), 200)}") from error
 

@@ -96,6 +96,7 @@ def test_private_repositories_and_branches(server: StandIn, weights: Path) -> No
     pushed(weights, "private=true", "revision=candidate")
     assert server.private["owner/name"]
     assert FILE in server.files("owner/name", "candidate")
+    assert 'anycost.load("owner/name@candidate")' in server.files("owner/name", "candidate")["README.md"].decode()
     assert FILE not in server.files("owner/name", "main")
     assert pull("owner/name@candidate").read_bytes() == weights.read_bytes()
 
