@@ -36,6 +36,7 @@ _USED_BY = {
 }
 """Options that some formats alone have a use for."""
 _MOST_SEEDS = 10_000
+_MOST_PICTURES = 1000
 
 
 @dataclass
@@ -81,6 +82,8 @@ def check(config: ExportConfig, given: Collection[str]) -> None:
             raise UserError(f"{name}= means nothing to format={config.format}; it is for {', '.join(formats)}")
     if config.batch_size != "dynamic" and (not config.batch_size.isdecimal() or int(config.batch_size) < 1):
         raise UserError(f"batch_size={config.batch_size} is neither dynamic nor a whole number from 1 up")
+    if config.batch_size != "dynamic" and int(config.batch_size) > _MOST_PICTURES:
+        raise UserError(f"batch_size={config.batch_size}: the comparison makes as many; {_MOST_PICTURES} are the most")
     if config.seeds > _MOST_SEEDS:
         raise UserError(f"seeds={config.seeds}: a page carries the styles of each; {_MOST_SEEDS} are the most")
 
