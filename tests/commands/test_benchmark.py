@@ -130,7 +130,7 @@ def test_weights_cost_what_their_model_costs(weights: Path, capsys: pytest.Captu
         (["latency", *TINY, "reductions=1,1000"], "1000x: "),
         (["latency", *TINY, "reductions=0.5"], "must be 1 or more"),
         (["latency", *TINY, "reductions=two"], "are not numbers"),
-        (["latency", *TINY, "precision=16"], "precision=16 is not one of 32, bf16"),
+        (["latency", *TINY, "dtype=float16"], "dtype=float16 is not one of float32, bfloat16"),
         (["latency", *TINY, "executor=fast"], "executor=fast is not one of plain, frozen"),
         (["latency", *TINY, "architectures=full@32"], "resolution 32 is not one of"),
     ],
@@ -181,7 +181,7 @@ def test_latency_of_searched_architectures(weights: Path, tmp_path: Path, capsys
     }
     (tmp_path / "result.json").write_text(json.dumps(found))
     options = [f"weights={weights}", f"architectures={tmp_path / 'result.json'}", "predict=false", "seconds=0"]
-    options += [f"output={tmp_path / 'latency.json'}", "batch_size=2", "precision=bf16"]
+    options += [f"output={tmp_path / 'latency.json'}", "batch_size=2", "dtype=bfloat16"]
     assert main(["benchmark", "latency", *options]) == 0
     out = capsys.readouterr().out
     assert "bfloat16, batch 2" in out

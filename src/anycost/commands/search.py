@@ -41,7 +41,7 @@ class SearchConfig:
     perceptual: str = option("auto", "auto: that of the training", ("auto", "lpips", "embedded"))
     latency: bool = option(True, "measure milliseconds too (once for each space, machine and number of threads)")
     executor: str = option("plain", "whose: plain, as in training; frozen, as in runtime", ("plain", "frozen"))
-    precision: str = option("32", "of its convolutions", ("32", "bf16"))
+    dtype: str = option("float32", "of its convolutions", ("float32", "bfloat16"))
     seed: int = option(0, "of all draws")
     output: str | None = option(None, "folder; default: RUN/search/NAME, or logs/search/NAME", path=True)
     accelerator: str = option("auto", "where to compute", ("auto", "cpu", "gpu"))
@@ -89,7 +89,7 @@ def request(config: SearchConfig) -> "Request":
         points=config.points,
         latency=config.latency,
         executor=config.executor,
-        dtype="bfloat16" if config.precision == "bf16" else "float32",
+        dtype=config.dtype,
         device=machine.device(config.accelerator).type,
         output=Path(config.output) if config.output else None,
         cache=machine.cache_folder(config.cache),

@@ -35,7 +35,7 @@ class LatencyConfig:
     reductions: list[str] = option([], "budgets as fractions of the full generator; default: 1,2,4,6,8,10")
     batch_size: int = option(1, "pictures of one call", at_least=1)
     threads: int | None = option(None, "CPU threads; default: the cores", at_least=1)
-    precision: str = option("32", "of the convolutions", ("32", "bf16"))
+    dtype: str = option("float32", "of the convolutions", ("float32", "bfloat16"))
     executor: str = option("plain", "plain: as in training; frozen: as in runtime", ("plain", "frozen"))
     accelerator: str = option("auto", "where to compute", ("auto", "cpu", "gpu"))
     predict: bool = option(True, "predict from single layers too (measured once, then kept in the cache)")
@@ -58,8 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 
     rows, notes = _rows(config, subject)
     generator = _generator(config, subject)
-    dtype = "bfloat16" if config.precision == "bf16" else "float32"
-    wanted = conditions(generator, config.executor, machine.threads(config.threads), dtype, config.batch_size)
+    wanted = conditions(generator, config.executor, machine.threads(config.threads), config.dtype, config.batch_size)
     cache = machine.cache_folder(config.cache)
     table = cached_table(generator, wanted, cache, report=_say) if config.predict else None
     result = measure(generator, rows, wanted, config.seconds, table, _say)
