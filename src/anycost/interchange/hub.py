@@ -97,8 +97,10 @@ def pull(name: HubName | str, endpoint: str | None = None, cache: Path | None = 
 
 
 def is_cached(name: HubName, cache: Path | None = None) -> bool:
-    """Whether the local cache has this revision of the repository; the hub is not asked."""
-    found = library().try_to_load_from_cache(name.repo, MANIFEST, cache_dir=cache, revision=name.revision)
+    """Whether the local cache has this revision of the repository; the hub is not asked. Raises `UserError`."""
+    hub = library()
+    with _explained(str(name)):
+        found = hub.try_to_load_from_cache(name.repo, MANIFEST, cache_dir=cache, revision=name.revision)
     return isinstance(found, str)
 
 

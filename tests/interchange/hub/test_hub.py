@@ -204,6 +204,7 @@ def test_manifests_that_are_none(server: StandIn, weights: Path, manifest: bytes
     ("owner/name@other", "the repository has no such revision"),
     ("hf://owner/name/other.safetensors", "owner/name has no other.safetensors; it has weights.safetensors, README.md"),
     ("owner/bare", "was not pushed by anycost"),
+    ("a--b/name", "a--b/name is no file or folder here, and as a repository of the hub: a--b/name: "),
     ("here/name", "weights=here/name does not exist; give a weights file"),
     ("elsewhere/g.safetensors", "weights=elsewhere/g.safetensors does not exist"),
     ("hf://owner/name/../../secret", "does not exist"),
