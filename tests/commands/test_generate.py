@@ -283,6 +283,8 @@ def test_a_video_of_latents(run) -> None:
     (["seeds=0", "output=x.png", "architecture=full", "architectures=full"], "architecture= and architectures= are"),
     (["seeds=0", "output=x.npy", "architectures=full,0.5"], "output=x.npy takes one; name one"),
     (["seeds=0", "output=x.npy", "truncation=nan"], "truncation=nan is not a finite number"),
+    (["seeds=0", "truncation_cutoff=2", "output=x.png"], "truncation_cutoff=2 does nothing with truncation=1"),
+    (["seeds=0-3,2", "output=x/"], "seeds=0-3,2 names 2 twice, and a folder has one file for each"),
     (["latents=z.npy", "seeds_of=nvidia", "output=x.png"], "seeds_of=nvidia is for seeds, and latents=z.npy are none"),
     (["seeds=4294967296", "seeds_of=nvidia", "output=x.png"], "4294967296 is above 4294967295, the largest of NumPy's"),
     (["rows=w.npy", "columns=0", "output=x.png"], "rows=w.npy is no file; give FILE.npy"),

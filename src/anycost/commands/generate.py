@@ -21,6 +21,7 @@ from pathlib import Path
 from anycost.commands.arguments import parse
 from anycost.configuration.schema import MISSING, option
 from anycost.errors import UserError
+from anycost.generation.ranges import parse_seeds, repeated
 
 KINDS = (".png", ".npy", ".mp4")
 FOLDER = "folder"
@@ -96,6 +97,10 @@ def check(config: GenerateConfig, kind: str, given: Collection[str]) -> None:
         raise UserError("architecture= and architectures= are given; use one of them")
     if not math.isfinite(config.truncation):
         raise UserError(f"truncation={config.truncation} is not a finite number; use 0.7, for example")
+    if config.truncation_cutoff is not None and config.truncation == 1:
+        raise UserError(f"truncation_cutoff={config.truncation_cutoff} does nothing with truncation=1; lower that too")
+    if kind == FOLDER and config.seeds and (twice := repeated(parse_seeds(config.seeds))):
+        raise UserError(f"seeds={','.join(config.seeds)} names {twice[0]} twice, and a folder has one file for each")
     if kind != ".mp4" and (unused := [key for key in _OF_VIDEOS if key in given]):
         raise UserError(f"{unused[0]}= is for videos, and output={config.output} is none; use output=FILE.mp4")
     if kind == ".mp4" and config.rows:

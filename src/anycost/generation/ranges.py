@@ -1,6 +1,7 @@
 """Numbers as users write them, in commas and ranges: `0-15,20,25-27`."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from anycost.errors import UserError
@@ -23,6 +24,11 @@ def parse_seeds(texts: Sequence[str], key: str = "seeds") -> list[int]:
     if count > MOST_SEEDS:
         raise UserError(f"{key}={','.join(texts)} names {count} seeds; {MOST_SEEDS} at once are the limit")
     return [seed for span in spans for seed in span]
+
+
+def repeated(numbers: Sequence[int]) -> list[int]:
+    """Those that are there more than once."""
+    return [number for number, count in Counter(numbers).items() if count > 1]
 
 
 def parse_layers(texts: Sequence[str], count: int, key: str) -> list[int]:
