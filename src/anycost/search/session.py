@@ -1,7 +1,7 @@
 """A search of one weights file in its folder: opened, measured, run or continued, written."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -120,9 +120,15 @@ class Session:
             "latents": request.latents,
             "truncation": request.truncation,
             "latency": request.latency,
-            # The last digits of sums, and all milliseconds, depend on these.
-            "machine": {**asdict(self._conditions), "torch": torch.__version__},
+            "machine": {**asdict(self._decisive_conditions), "torch": torch.__version__},
         }
+
+    @property
+    def _decisive_conditions(self) -> Conditions:
+        """The last digits of sums depend on device and threads, milliseconds on the executor and its dtype too."""
+        if self.request.latency:
+            return self._conditions
+        return replace(self._conditions, executor="plain", dtype="float32")
 
     @cached_property
     def folder(self) -> Path:

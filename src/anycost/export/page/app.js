@@ -136,7 +136,7 @@ function draw(now, { image, milliseconds }) {
 }
 
 function fail(error) {
-  walking = false;
+  setWalking(false);
   caption.className = "failed";
   caption.textContent = `This browser cannot run the generator: ${error.message}`;
   figure.setAttribute("aria-busy", "false");
