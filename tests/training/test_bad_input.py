@@ -11,7 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-import anycost.files
 from anycost import checkpoints
 from anycost.errors import UserError
 from anycost.runs import RunDir
@@ -96,23 +95,28 @@ class FullDisk:
         self.file.close()
 
 
+def is_aside(path: Any) -> bool:
+    """Whether this is a file that will replace another one."""
+    return str(path).endswith(".part")
+
+
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """`full_disk(name, room)`: writing a file of that name fails after `room` bytes."""
 
     def install(name: str, room: int) -> None:
-        real, made = os.fdopen, anycost.files.tempfile.mkstemp
+        real, opened = os.fdopen, os.open
 
-        def mkstemp(*args: Any, **options: Any) -> Any:
-            full["now"] = name in options["prefix"]
-            return made(*args, **options)
+        def open_one(path: Any, *args: Any, **options: Any) -> int:
+            full["now"] = is_aside(path) and name in str(path)
+            return opened(path, *args, **options)
 
         def fdopen(*args: Any, **options: Any) -> Any:
             file = real(*args, **options)
             return FullDisk(file, room) if full["now"] else file
 
         full = {"now": False}
-        monkeypatch.setattr(anycost.files.tempfile, "mkstemp", mkstemp)
+        monkeypatch.setattr(os, "open", open_one)
         monkeypatch.setattr(os, "fdopen", fdopen)
 
     return install
@@ -150,10 +154,14 @@ def test_no_permission_for_the_logs(refused: Refused, monkeypatch: pytest.Monkey
 def test_no_permission_for_a_file(train: Train, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     run = train(RUN, "ada_ch", 16)
 
-    def refuse(*_: Any, **options: Any) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
+    opened = os.open
 
-    monkeypatch.setattr(anycost.files.tempfile, "mkstemp", refuse)
+    def refuse(path: Any, *args: Any, **options: Any) -> int:
+        if is_aside(path):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
     assert "there is no permission to write there" in refused("ada_ch", "run=run", "stage.kimg=0.024")
     assert checkpoints.read(run.checkpoints / "last.ckpt")["images"] == 16
 
