@@ -269,7 +269,8 @@ def packed(content: bytes, mode: str) -> bytes:
 
 @pytest.mark.parametrize(("content", "words"), [
     (b"", "is empty"), (gzip.compress(b"x", mtime=0), "gzip"), (bz2.compress(b"x"), "bzip2"),
-    (lzma.compress(b"x"), "xz"), (packed(b"x", "w"), "tar"), (b"<!DOCTYPE html><html>", "web page"), (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (lzma.compress(b"x"), "xz"), (packed(b"x", "w"), "tar"),
+    (b"<!DOCTYPE html><html>", "web page"), (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"), (b"hello, world\n", "no format"),
     (b"\x89HDF\r\n\x1a\n", "HDF5"), (zlib.compress(b"x"), "no format"), (b"\xff\xd8\xff\xe0", "JPEG"),
     (b"\x00" * 100, "no format"), (bytes(range(256)), "no format"),
