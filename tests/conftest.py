@@ -3,9 +3,11 @@
 import importlib.util
 import random
 import shutil
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -68,12 +70,36 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_line(f"left out: {', '.join(described) or 'no marked test'}")
 
 
+@pytest.fixture
+def quiet_torch() -> Iterator[None]:
+    """One thread, and the same random state at the start of every test; for folders whose tests compute."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
-def mutate() -> Callable[[bytes, random.Random], bytes]:
+def load_module() -> Callable[[Path], ModuleType]:
+    """`load_module(path)`: helpers that lie beside tests, a file or a package's folder, which no import finds."""
+
+    def load(path: Path) -> ModuleType:
+        file, inside = (path / "__init__.py", [str(path)]) if path.is_dir() else (path, None)
+        spec = importlib.util.spec_from_file_location(path.stem, file, submodule_search_locations=inside)
+        assert spec
+        assert spec.loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def mutate(load_module: Callable[[Path], ModuleType]) -> Callable[[bytes, random.Random], bytes]:
     """`mutate(data, rng)`: a file's content, damaged (`mutations.py`)."""
-    spec = importlib.util.spec_from_file_location("mutations", Path(__file__).with_name("mutations.py"))
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.mutate
+    return load_module(Path(__file__).with_name("mutations.py")).mutate

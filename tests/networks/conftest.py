@@ -1,6 +1,6 @@
 """What the tests of the networks share: one thread, the fill rule of the reference values, small spaces."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -14,13 +14,8 @@ settings.load_profile("networks")
 
 
 @pytest.fixture(autouse=True)
-def _quiet_torch() -> Iterator[None]:
-    """One thread, and every test starts from the same random state."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+def _quiet(quiet_torch: None) -> None:
+    """Every test here."""
 
 
 def _pattern(*shape: int) -> Tensor:

@@ -1,6 +1,6 @@
 """What the tests of the runtime share: a small generator of lively weights, its plain definition, strips everywhere."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -19,13 +19,8 @@ SPACE = ArchitectureSpace(32, 0.125, 64, 3)
 
 
 @pytest.fixture(autouse=True)
-def _quiet_torch() -> Iterator[None]:
-    """One thread, and every test starts from the same random state."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+def _quiet(quiet_torch: None) -> None:
+    """Every test here."""
 
 
 @pytest.fixture(scope="session")

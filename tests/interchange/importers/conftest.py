@@ -1,14 +1,11 @@
 """The original networks (`originals/`) and files of each origin, for the tests of importing."""
 
-import importlib.util
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-import torch
 from torch import Tensor
 
 from anycost.interchange.foreign import Foreign
@@ -19,28 +16,14 @@ from anycost.networks.generator import Generator
 
 
 @pytest.fixture(scope="session")
-def originals() -> ModuleType:
+def originals(load_module: Callable[[Path], ModuleType]) -> ModuleType:
     """The package `originals` beside this file."""
-    folder = Path(__file__).with_name("originals")
-    spec = importlib.util.spec_from_file_location(
-        "originals", folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_module(Path(__file__).with_name("originals"))
 
 
 @pytest.fixture(autouse=True)
-def _same_numbers() -> Iterator[None]:
-    """One thread, and every test draws the same weights."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+def _quiet(quiet_torch: None) -> None:
+    """Every test here."""
 
 
 @pytest.fixture
