@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from anycost.commands.arguments import parse
-from anycost.configuration.schema import MISSING, option
+from anycost.configuration.fields import MISSING, option
 from anycost.errors import UserError
 
 

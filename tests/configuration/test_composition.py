@@ -7,7 +7,7 @@ import pytest
 from anycost.configuration.composition import compose
 from anycost.configuration.convert import load_config, save_config
 from anycost.configuration.paths import config_groups
-from anycost.configuration.schema import STAGES
+from anycost.configuration.stage_schema import STAGES
 from anycost.errors import UserError
 
 NEEDED = {"folder": ["data.path=x", "data.resolution=64"], "zip": ["data.path=x", "data.resolution=64"]}

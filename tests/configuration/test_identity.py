@@ -8,15 +8,8 @@ from typing import Any
 import pytest
 
 from anycost.configuration.identity import decides_identity, next_free_run_dir, run_name, safe_name
-from anycost.configuration.schema import (
-    STAGES,
-    AdaChConfig,
-    DataConfig,
-    FeaturesConfig,
-    ModelConfig,
-    ScheduleConfig,
-    TrainConfig,
-)
+from anycost.configuration.schema import DataConfig, FeaturesConfig, ModelConfig, ScheduleConfig, TrainConfig
+from anycost.configuration.stage_schema import STAGES, AdaChConfig
 
 Runs = Callable[..., list]
 

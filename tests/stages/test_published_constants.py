@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from anycost.callbacks.ema import EmaCallback
-from anycost.configuration.schema import OptimizerConfig, PathLengthConfig
+from anycost.configuration.stage_schema import OptimizerConfig, PathLengthConfig
 from anycost.stages.optimizers import build_adam
 from anycost.stages.regularisers import PathLength
 

@@ -13,7 +13,8 @@ import torch
 from anycost.benchmarks.limits import count_operations, peak_operations_per_sec
 from anycost.benchmarks.plain_step import PlainStep
 from anycost.callbacks.ema import EmaCallback
-from anycost.configuration.schema import AdaChConfig, ConsistencyConfig, DataConfig, ModelConfig, TrainConfig
+from anycost.configuration.schema import DataConfig, ModelConfig, TrainConfig
+from anycost.configuration.stage_schema import AdaChConfig, ConsistencyConfig
 from anycost.data.batches import Batch
 from anycost.stages.ada_ch import AdaChStage
 

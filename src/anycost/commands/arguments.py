@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from anycost.configuration.choices import check_choices
-from anycost.configuration.schema import MISSING
+from anycost.configuration.fields import MISSING
 from anycost.errors import UserError
 
 Options = TypeVar("Options")

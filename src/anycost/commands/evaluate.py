@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anycost.commands.arguments import check_once, parse
-from anycost.configuration.schema import option
+from anycost.configuration.fields import option
 from anycost.errors import UserError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anycost.commands.arguments import parse
-from anycost.configuration.schema import MISSING, option
+from anycost.configuration.fields import MISSING, option
 from anycost.errors import UserError
 from anycost.generation.ranges import parse_seeds, repeated
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anycost.commands.arguments import parse
-from anycost.configuration.schema import MISSING, option
+from anycost.configuration.fields import MISSING, option
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,8 +9,10 @@ from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from anycost.configuration.fields import MISSING
 from anycost.configuration.paths import config_groups, config_home
-from anycost.configuration.schema import MISSING, STAGES, MultiresConfig, StageConfig, TrainConfig
+from anycost.configuration.schema import TrainConfig
+from anycost.configuration.stage_schema import STAGES, MultiresConfig, StageConfig
 from anycost.errors import UserError
 
 HEADING = """# Options

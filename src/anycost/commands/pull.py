@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anycost.commands.arguments import parse
-from anycost.configuration.schema import MISSING, option
+from anycost.configuration.fields import MISSING, option
 
 
 @dataclass

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anycost.commands.arguments import parse
-from anycost.configuration.schema import option
+from anycost.configuration.fields import option
 from anycost.errors import UserError
 
 

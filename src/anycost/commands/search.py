@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from anycost.commands import machine
 from anycost.commands.arguments import parse
-from anycost.configuration.schema import MISSING, option
+from anycost.configuration.fields import MISSING, option
 from anycost.errors import UserError
 
 if TYPE_CHECKING:

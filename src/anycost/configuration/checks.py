@@ -3,7 +3,8 @@
 from dataclasses import fields
 
 from anycost.configuration.choices import check_choices
-from anycost.configuration.schema import MultiresConfig, PipelineConfig, StageConfig, TrainConfig
+from anycost.configuration.schema import TrainConfig
+from anycost.configuration.stage_schema import MultiresConfig, PipelineConfig, StageConfig
 from anycost.errors import UserError
 
 GROUP = 4  # images of one minibatch-std group of the discriminator

@@ -9,7 +9,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from anycost.configuration.checks import check
-from anycost.configuration.schema import MISSING, STAGES, TrainConfig
+from anycost.configuration.fields import MISSING
+from anycost.configuration.schema import TrainConfig
+from anycost.configuration.stage_schema import STAGES
 from anycost.errors import UserError
 from anycost.files import atomic_write
 

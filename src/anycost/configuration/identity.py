@@ -16,7 +16,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from anycost.configuration.convert import resolved, to_train_config
-from anycost.configuration.schema import STAGES, TrainConfig
+from anycost.configuration.schema import TrainConfig
+from anycost.configuration.stage_schema import STAGES
 from anycost.errors import UserError
 
 

@@ -1,34 +1,12 @@
-"""The typed schema of `train.py`: one dataclass per Hydra group; the `help` metadata feeds the option tables.
+"""The typed schema of `train.py`: one dataclass per Hydra group.
 
-OmegaConf rejects `Literal`, so choices are `str` with `choices` metadata, checked in `check_choices`; `???` marks
-what has no sensible default. Values here are the defaults of the paper; `conf/` holds only what differs.
+`???` marks what has no sensible default. Values here are the defaults of the paper; `conf/` holds only what differs.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-MISSING: Any = "???"
-
-
-def option(
-    default: Any,
-    help: str,
-    choices: tuple[str, ...] | None = None,
-    at_least: float | None = None,
-    path: bool = False,
-    identity: bool = True,
-) -> Any:
-    """A documented field. `default` is a plain value, a list or dict (copied per instance), or a factory.
-
-    `path` marks names in the file system: any characters are allowed and a leading `~` is expanded.
-    `identity=False` marks what may change when a run continues: it is not part of the run's name.
-    """
-    metadata = {"help": help, "choices": choices, "at_least": at_least, "path": path, "identity": identity}
-    if callable(default):
-        return field(default_factory=default, metadata=metadata)
-    if isinstance(default, list | dict):
-        return field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+from anycost.configuration.fields import MISSING, option
 
 
 @dataclass
@@ -57,6 +35,9 @@ class ModelConfig:
     name: str = option(MISSING, "name of the channel ladder in tables")
     resolution: int = option("${data.resolution}", "full output resolution; follows the data")
     multiplier: float = option(1.0, "channel multiplier m: 1 is config-E, 2 is config-F")
+    discriminator_multiplier: float | None = option(
+        None, "channel multiplier of the discriminator; default: the generator's"
+    )
     channel_cap: int = option(512, "most channels of any layer", at_least=4)
     latent_dim: int = option(512, "length of z and w", at_least=1)
     mapping_layers: int = option(8, "layers of the mapping network", at_least=0)
@@ -88,145 +69,6 @@ class FeaturesConfig:
     name: str = option(MISSING, "published or embedded")
     distance: str = option("inception", "features of frechet and kernel distances", ("inception", "embedded"))
     perceptual: str = option("lpips", "perceptual distance of consistency losses and metrics", ("lpips", "embedded"))
-
-
-@dataclass
-class OptimizerConfig:
-    """Adam, the same for generator and discriminator."""
-
-    learning_rate: float = option(0.002, "Adam learning rate of generator and discriminator")
-    beta1: float = option(0.0, "Adam beta 1")
-    beta2: float = option(0.99, "Adam beta 2")
-    lazy_correction: bool = option(
-        True,
-        "scale learning rate and betas by k/(k+1) for a regulariser that runs every k steps "
-        "(the official Anycost code does not)",
-    )
-
-
-@dataclass
-class R1Config:
-    """Gradient penalty on real images."""
-
-    gamma: float = option(10.0, "weight of the R1 penalty; 0 switches it off", at_least=0)
-    every: int = option(16, "steps between R1 phases", at_least=1)
-    architecture: str = option(
-        "real",
-        "which architecture the discriminator is told: the reals' own draw, or the fakes' (official code)",
-        ("real", "fake"),
-    )
-
-
-@dataclass
-class PathLengthConfig:
-    """Path-length regularisation of the generator."""
-
-    weight: float = option(2.0, "weight of the path-length penalty; 0 switches it off", at_least=0)
-    every: int = option(4, "steps between path-length phases (official Anycost: 8)", at_least=1)
-    decay: float = option(0.01, "rate of the running mean of lengths")
-    batch_shrink: int = option(2, "the phase uses batch_size / batch_shrink images", at_least=1)
-
-
-@dataclass
-class ConsistencyConfig:
-    """Eq. 5: sub-generators imitate the full one."""
-
-    weight: float = option(1.0, "weight of the consistency loss (Eq. 5); 0 switches it off", at_least=0)
-    target: str = option(
-        "full",
-        "what sub-generators imitate: the current full generator, or the frozen generator that the stage "
-        "started from (official code)",
-        ("full", "teacher"),
-    )
-    resolutions: str = option(
-        "sampled", "resolutions compared: the sampled ones, or all (official code)", ("sampled", "all")
-    )
-    resize: str = option(
-        "pyramid",
-        "how the target becomes smaller: the data pyramid's filter, or bilinear with aligned corners "
-        "(official code)",
-        ("pyramid", "align_corners"),
-    )
-    perceptual: str = option(
-        "lpips", "perceptual distance: LPIPS-VGG, the embedded network's, or none", ("lpips", "embedded", "none")
-    )
-
-
-@dataclass
-class StageConfig:
-    """Options that every adversarial stage has."""
-
-    name: str = option(MISSING, "stylegan2, multires, ada_ch, attributes or pipeline")
-    kimg: float = option(MISSING, "length of the stage in thousands of images", at_least=0, identity=False)
-    optimizer: OptimizerConfig = option(OptimizerConfig, "Adam")
-    r1: R1Config = option(R1Config, "R1 gradient penalty")
-    path_length: PathLengthConfig = option(PathLengthConfig, "path-length regularisation")
-    mixing_probability: float = option(0.9, "probability that a batch mixes two styles", at_least=0)
-    ema_kimg: float = option(10.0, "half-life of the averaged generator in thousands of images", at_least=0)
-    generator_noise: str = option(
-        "image",
-        "noise maps of the generator phase: one set per image, or one shared by the batch (official code)",
-        ("image", "batch"),
-    )
-
-
-@dataclass
-class Stylegan2Config(StageConfig):
-    """Stage 1: one StyleGAN2 at the full resolution and all channels."""
-
-    name: str = "stylegan2"
-
-
-@dataclass
-class MultiresConfig(StageConfig):
-    """Stage 2: outputs of several resolutions are trained, a sampled few at a time."""
-
-    name: str = "multires"
-    path_length: PathLengthConfig = option(
-        lambda: PathLengthConfig(weight=0.0), "path-length regularisation; belongs to stage 1, so off here"
-    )
-    num_resolutions: int = option(4, "highest resolutions that are trained", at_least=1)
-    sampled_resolutions: int = option(1, "resolutions drawn in each phase (official scripts: 2)", at_least=1)
-    consistency: ConsistencyConfig = option(ConsistencyConfig, "Eq. 5")
-
-
-@dataclass
-class AdaChConfig(MultiresConfig):
-    """Stage 3: sub-generators of sampled channels are trained, the discriminator is told which."""
-
-    name: str = "ada_ch"
-    mode: str = option("uniform", "how architectures are drawn", ("uniform", "flexible", "sandwich"))
-    min_channels: int = option(8, "flexible: fewest channels of a layer", at_least=1)
-    divided_by: int = option(4, "flexible: channel counts are multiples of this", at_least=1)
-    conditioned_discriminator: bool = option(True, "tell the discriminator the architecture")
-    condition_init: str = option("identity", "its first effect: none, or PyTorch's random one (official code)",
-                                 ("identity", "random"))
-    sort_channels: bool = option(True, "sort channels by importance when the stage starts")
-    per_rank_architecture: bool = option(False, "every process draws its own architecture (official code)")
-
-
-@dataclass
-class AttributesConfig:
-    """The small embedded network: attributes and label maps of the embedded faces."""
-
-    name: str = "attributes"
-    kimg: float = option(MISSING, "length of the stage in thousands of images", at_least=0, identity=False)
-    learning_rate: float = option(0.001, "peak Adam learning rate; one cosine over the stage", at_least=0)
-    width: int = option(16, "channels of the network's first level; the other three have 2, 4 and 8 times as many",
-                        at_least=4)
-    attribute_weight: float = option(6.0, "weight of the attributes' loss; that of the label maps is 1", at_least=0)
-    texture_weight: float = option(1.0, "weight of the tasks outside faces: rotation, family and crops of textures",
-                                   at_least=0)
-
-
-@dataclass
-class PipelineConfig:
-    """stylegan2 -> multires -> ada_ch, each initialised from the one before."""
-
-    name: str = "pipeline"
-    stylegan2: Stylegan2Config = option(Stylegan2Config, "stage 1")
-    multires: MultiresConfig = option(MultiresConfig, "stage 2")
-    ada_ch: AdaChConfig = option(AdaChConfig, "stage 3")
 
 
 @dataclass
@@ -361,6 +203,49 @@ class PathsConfig:
 
 
 @dataclass
+class ClusterConfig:
+    """How `hydra/launcher=slurm` and `=local` use machines; a laboratory fills it in once."""
+
+    name: str = option("default", "name of the cluster")
+    detach: bool = option(False, "return once the jobs are submitted")
+    max_parallel: int | None = option(
+        None, "most jobs at a time; default: what the scheduler allows, locally what the cores allow", at_least=1
+    )
+    minutes: int | None = option(
+        None, "time limit of a job, which continues in the queue; default: the partition's", at_least=1
+    )
+    grace_seconds: int = option(120, "a job is told this long before its limit to save and queue again", at_least=10)
+    partition: str | None = option(None, "sbatch --partition")
+    account: str | None = option(None, "sbatch --account")
+    qos: str | None = option(None, "sbatch --qos")
+    constraint: str | None = option(None, "sbatch --constraint")
+    reservation: str | None = option(None, "sbatch --reservation")
+    gpus_per_node: int = option(0, "GPUs that a node has; 0: jobs ask for none", at_least=0)
+    gpu_type: str | None = option(None, "type of GPU as the scheduler calls it")
+    gpu_request: str = option("gpus-per-node", "how GPUs are asked for", ("gpus-per-node", "gres"))
+    cpus_per_task: int = option(1, "cores of each process, and its threads unless trainer.threads says so", at_least=1)
+    mem_gb: int | None = option(None, "memory of each node in GB", at_least=1)
+    setup: list[str] = option([], "lines of shell before a job starts: modules, environment")
+    container: list[str] = option([], "words before python: [apptainer,exec,--nv,image.sif]")
+    python: str | None = option(None, "interpreter on the nodes; default: the one that submits", path=True)
+    main_address: str | None = option(
+        None, "name or address at which the processes of a job meet; default: that of its first node"
+    )
+    srun: list[str] = option([], "further arguments of srun")
+    sbatch: list[str] = option([], "further arguments of sbatch")
+
+
+@dataclass
+class TableConfig:
+    """Where a run stands in the table that `anycost report` writes of a multirun; experiments set it."""
+
+    row: str | None = option(None, "row; init_from=row:NAME of another row names this one")
+    column: str | None = option(
+        None, "architecture whose column the full generator of this run fills (one trained for one width): 0.5"
+    )
+
+
+@dataclass
 class TrainConfig:
     """The whole of `train.py`'s configuration."""
 
@@ -374,6 +259,8 @@ class TrainConfig:
     logger: LoggerConfig = option(LoggerConfig, "where values go", identity=False)
     metrics: MetricsConfig = option(MetricsConfig, "measurements in training", identity=False)
     paths: PathsConfig = option(PathsConfig, "folders", identity=False)
+    cluster: ClusterConfig = option(ClusterConfig, "machines that a multirun uses", identity=False)
+    table: TableConfig = option(TableConfig, "place in the table of a multirun", identity=False)
     seed: int = option(0, "seed of everything random", at_least=0)
     run: str | None = option(
         None, "name of the run folder; default: stage, data and a hash of the configuration", identity=False
@@ -383,15 +270,6 @@ class TrainConfig:
         "checkpoint", path=True, identity=False,
     )  # fmt: skip
     init_from: str = option(
-        "auto", "auto (last finished run of the preceding stage), none, a run, a weights file or OWNER/NAME of the hub",
-        path=True,
+        "auto", "auto (last finished run of the preceding stage), none, a run, a weights file, row:NAME of the same "
+        "table, or OWNER/NAME of the hub", path=True,
     )
-
-
-STAGES: dict[str, type] = {
-    "stylegan2": Stylegan2Config,
-    "multires": MultiresConfig,
-    "ada_ch": AdaChConfig,
-    "attributes": AttributesConfig,
-    "pipeline": PipelineConfig,
-}

@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 
 from anycost.configuration import identity
 from anycost.configuration.paths import config_home
-from anycost.configuration.schema import STAGES, TrainConfig
+from anycost.configuration.schema import TrainConfig
+from anycost.configuration.stage_schema import STAGES
 
 
 def register() -> None:

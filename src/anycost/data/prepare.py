@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from anycost.configuration.choices import check_choices
-from anycost.configuration.schema import MISSING, option
+from anycost.configuration.fields import MISSING, option
 from anycost.data.convert import Conversion, Outcome, convert_all
 from anycost.data.geometry import check_resolution
 from anycost.data.growing_zip import GrowingZip

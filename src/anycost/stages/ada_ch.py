@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from anycost.configuration.schema import AdaChConfig, TrainConfig
+from anycost.configuration.schema import TrainConfig
+from anycost.configuration.stage_schema import AdaChConfig
+from anycost.errors import UserError
 from anycost.networks.discriminator import Condition
 from anycost.networks.sorting import sort_channels
 from anycost.stages.base import AdversarialStage
@@ -19,7 +21,9 @@ class AdaChStage(AdversarialStage):
         options = config.stage
         assert isinstance(options, AdaChConfig)
         space = model_space(config.model, options.num_resolutions, options)
-        super().__init__(config, space, options.num_resolutions, options.conditioned_discriminator)
+        if options.discriminator == "reduced":
+            raise UserError("stage.discriminator=reduced is not there yet")
+        super().__init__(config, space, options.num_resolutions, options.discriminator == "conditioned")
         if options.condition_init == "identity":
             for module in self.discriminator.modules():
                 if isinstance(module, Condition):

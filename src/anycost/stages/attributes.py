@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anycost.configuration.schema import AttributesConfig, TrainConfig
+from anycost.configuration.schema import TrainConfig
+from anycost.configuration.stage_schema import AttributesConfig
 from anycost.data.faces import ATTRIBUTE_NAMES, LABEL_NAMES
 from anycost.data.labelled_faces import AttributeBatch, AttributesDataModule
 from anycost.data.textures import FAMILIES

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from anycost.architecture import Architecture, ArchitectureSpace
-from anycost.configuration.schema import ConsistencyConfig, TrainConfig
+from anycost.configuration.schema import TrainConfig
+from anycost.configuration.stage_schema import ConsistencyConfig
 from anycost.data.batches import Batch
 from anycost.data.datamodule import ImageDataModule
 from anycost.interchange.weights import Header, generator_header, generator_tensors
@@ -27,6 +28,7 @@ from anycost.stages.optimizers import build_adam
 from anycost.stages.phases import Phase
 from anycost.stages.planning import LatentDraws, Planner, StepPlan
 from anycost.stages.regularisers import PathLength
+from anycost.stages.spaces import discriminator_space
 from anycost.stages.stage import Stage
 
 Scalars = dict[str, Tensor]
@@ -48,7 +50,9 @@ class AdversarialStage(Stage):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(config.seed, "networks"))
             self.generator = Generator(space, model.latent_dim, model.mapping_layers, model.checkpointing)
-            self.discriminator = Discriminator(space, num_resolutions, conditioned, model.checkpointing)
+            self.discriminator = Discriminator(
+                discriminator_space(model, space), num_resolutions, conditioned, model.checkpointing
+            )
         self.ema = copy.deepcopy(self.generator).requires_grad_(False)
         self.draws = LatentDraws(config.seed, model.latent_dim)
         self.teacher: Generator | None = None

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anycost.configuration.schema import ConsistencyConfig
+from anycost.configuration.stage_schema import ConsistencyConfig
 from anycost.data.pyramid import downsample
 from anycost.networks.generator import Generator
 from anycost.networks.perceptual import perceptual_distance

@@ -1,6 +1,7 @@
 """Stage 2: sampling-based training of several output resolutions [Anycost, Sec. 3.1]."""
 
-from anycost.configuration.schema import MultiresConfig, TrainConfig
+from anycost.configuration.schema import TrainConfig
+from anycost.configuration.stage_schema import MultiresConfig
 from anycost.stages.base import AdversarialStage
 from anycost.stages.planning import Planner, full_architecture
 from anycost.stages.spaces import model_space

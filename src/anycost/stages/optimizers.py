@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from anycost.configuration.schema import OptimizerConfig
+from anycost.configuration.stage_schema import OptimizerConfig
 
 
 def build_adam(

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from anycost.configuration.schema import PathLengthConfig
+from anycost.configuration.stage_schema import PathLengthConfig
 from anycost.stages.gradients import average
 
 

@@ -1,7 +1,10 @@
 """From the configuration of model and stage to the space of architectures."""
 
+from dataclasses import replace
+
 from anycost.architecture import ArchitectureSpace
-from anycost.configuration.schema import AdaChConfig, ModelConfig
+from anycost.configuration.schema import ModelConfig
+from anycost.configuration.stage_schema import AdaChConfig
 
 
 def model_space(model: ModelConfig, num_resolutions: int, stage: AdaChConfig | None = None) -> ArchitectureSpace:
@@ -17,3 +20,10 @@ def model_space(model: ModelConfig, num_resolutions: int, stage: AdaChConfig | N
         min_channels=stage.min_channels,
         divided_by=stage.divided_by,
     )
+
+
+def discriminator_space(model: ModelConfig, space: ArchitectureSpace) -> ArchitectureSpace:
+    """What gives the discriminator its channels: the generator's `space`, or one of another multiplier."""
+    if model.discriminator_multiplier is None:
+        return space
+    return replace(space, multiplier=model.discriminator_multiplier)

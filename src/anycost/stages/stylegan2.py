@@ -1,6 +1,7 @@
 """Stage 1: StyleGAN2 at the full resolution with all channels [A Sec. 4]."""
 
-from anycost.configuration.schema import Stylegan2Config, TrainConfig
+from anycost.configuration.schema import TrainConfig
+from anycost.configuration.stage_schema import Stylegan2Config
 from anycost.stages.base import AdversarialStage
 from anycost.stages.planning import Planner, full_architecture
 from anycost.stages.regularisers import PathLength

@@ -21,7 +21,7 @@ def begin(config: TrainConfig, stage: Stage, run: RunDir) -> dict[str, Any]:
         checkpoints.restore(stage, content)
         log.info("continuing %s at %d images", run.path, stage.clock.images)
         return content["callbacks"]
-    found = initial_weights(config)
+    found = initial_weights(config, run)
     if found is not None:
         tensors, file = found
         log.info("initialised from %s: %s", file, stage.initialise(tensors))

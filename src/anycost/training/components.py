@@ -15,7 +15,8 @@ from anycost.callbacks.progress import ProgressCallback
 from anycost.callbacks.search import SearchCallback
 from anycost.callbacks.throughput import ThroughputCallback
 from anycost.callbacks.values import ValuesCallback
-from anycost.configuration.schema import AdaChConfig, TrainConfig
+from anycost.configuration.schema import TrainConfig
+from anycost.configuration.stage_schema import AdaChConfig
 from anycost.loggers.building import build_loggers, continue_from
 from anycost.runs import RunDir, RunRecord
 from anycost.stages.base import AdversarialStage

@@ -14,12 +14,13 @@ from anycost.interchange.locating import find_weights
 from anycost.interchange.weights import read_weights
 from anycost.runs import RunDir
 
+ROW = "row:"
 PRECEDING = {"multires": "stylegan2", "ada_ch": "multires"}
 log = logging.getLogger(__name__)
 
 
-def initial_weights(config: TrainConfig) -> tuple[dict[str, Tensor], Path] | None:
-    """The tensors that `init_from` names and their file, or None for a start from scratch.
+def initial_weights(config: TrainConfig, run: RunDir) -> tuple[dict[str, Tensor], Path] | None:
+    """The tensors that `init_from` of `run` names and their file, or None for a start from scratch.
 
     `UserError` where the file holds no generator, or one of another form than the model that is to be trained.
     """
@@ -29,12 +30,30 @@ def initial_weights(config: TrainConfig) -> tuple[dict[str, Tensor], Path] | Non
     if config.init_from == "auto":
         file = _last_finished(config, preceding)
     else:
-        file = find_weights(config.init_from, "init_from")
+        file = named_weights(config.init_from, "init_from", config, run)
     tensors, header = read_weights(file)
     if header.kind not in GENERATORS:
         raise UserError(f"init_from={file} holds {header.kind} weights, not those of a generator")
     _check_form(file, header, config.model)
     return tensors, file
+
+
+def named_weights(name: str, option: str, config: TrainConfig, run: RunDir) -> Path:
+    """The weights file that `name` means to `run`: what `find_weights` finds, or `row:NAME` of the same table.
+
+    Raises `UserError`, which names `option`.
+    """
+    if not name.startswith(ROW):
+        return find_weights(name, option)
+    row = name.removeprefix(ROW)
+    for file in sorted(run.path.parent.glob("*/config.yaml")):
+        other, record = load_config(file), RunDir(file.parent).read_record()
+        if other.table.row == row and other.seed == config.seed and record and record.state == "finished":
+            return RunDir(file.parent).weights
+    raise UserError(
+        f"{option}={name}: {run.path.parent} has no finished run of the row {row} with seed={config.seed}; start the "
+        f"whole table with -m, or name a run: {option}=FOLDER"
+    )
 
 
 def _check_form(file: Path, header: Header, model: ModelConfig) -> None:

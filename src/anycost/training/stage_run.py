@@ -6,13 +6,8 @@ import pytorch_lightning as pl
 
 from anycost import checkpoints
 from anycost.callbacks.stopping import StopCallback, Stopped
-from anycost.configuration.schema import (
-    AdaChConfig,
-    AttributesConfig,
-    MultiresConfig,
-    Stylegan2Config,
-    TrainConfig,
-)
+from anycost.configuration.schema import TrainConfig
+from anycost.configuration.stage_schema import AdaChConfig, AttributesConfig, MultiresConfig, Stylegan2Config
 from anycost.errors import UserError
 from anycost.interchange.weights import write_weights
 from anycost.runs import RunDir, RunRecord

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from anycost.configuration.convert import load_config, save_config
 from anycost.configuration.identity import changes, next_free_run_dir
-from anycost.configuration.schema import PipelineConfig, TrainConfig
+from anycost.configuration.schema import TrainConfig
+from anycost.configuration.stage_schema import PipelineConfig
 from anycost.errors import UserError
 from anycost.runs import RunDir
 from anycost.training.devices import check_devices

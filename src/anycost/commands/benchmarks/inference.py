@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from anycost.commands import machine
 from anycost.commands.arguments import parse
 from anycost.commands.benchmarks.subject import Subject, model_help, open_subject, split_model
-from anycost.configuration.schema import option
+from anycost.configuration.fields import option
 
 if TYPE_CHECKING:
     from anycost.benchmarks.inference import InferenceResult

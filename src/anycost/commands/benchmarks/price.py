@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from anycost.commands.arguments import parse
 from anycost.commands.benchmarks.subject import model_help, open_subject, split_model
-from anycost.configuration.schema import option
+from anycost.configuration.fields import option
 from anycost.pricing.price_list import PriceList
 
 

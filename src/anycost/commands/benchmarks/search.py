@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from anycost.commands.arguments import parse
-from anycost.configuration.schema import MISSING, option
+from anycost.configuration.fields import MISSING, option
 from anycost.errors import UserError
 
 if TYPE_CHECKING:

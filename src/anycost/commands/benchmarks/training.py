@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anycost.commands.arguments import parse
-from anycost.configuration.schema import option
+from anycost.configuration.fields import option
 from anycost.errors import UserError
 
 
