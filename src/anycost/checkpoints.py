@@ -105,6 +105,7 @@ def read_newest(folder: Path) -> dict[str, Any] | None:
 
 def restore(stage: Any, content: dict[str, Any]) -> None:
     """Put a checkpoint's state into a fresh stage, memory layouts and dtypes included."""
+    stage.expect(content["stage"])
     _check_fit(stage, content)
     stage.load_state_dict(content["stage"], assign=True)
     stage.to(torch.float64 if stage.config.trainer.precision == "64" else torch.float32)

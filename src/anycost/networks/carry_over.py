@@ -1,12 +1,15 @@
 """Weights carried over between stages: single -> multi-resolution -> conditioned discriminators, and generators."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from anycost.architecture import ArchitectureSpace
 from anycost.errors import UserError
+from anycost.networks.generator import Generator
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,22 @@ def carry_over(source: Mapping[str, Tensor], target: nn.Module) -> CarryOver:
         for name in copied:
             own[name].copy_(source[name])
     return CarryOver(copied, fresh, [name for name in source if name not in own])
+
+
+def network_part(weights: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors of one network of a file or checkpoint, by their names in that network; empty where it has none."""
+    return {key.removeprefix(f"{name}."): x for key, x in weights.items() if key.startswith(f"{name}.")}
+
+
+def generator_of(source: Mapping[str, Tensor]) -> Generator:
+    """The frozen generator that the tensors `source` are: its form is read off their shapes."""
+    points, levels, depth = (
+        sum(re.fullmatch(rf"{layers}\.\d+\.weight", name) is not None for name in source)
+        for layers in ("layers", "to_rgb", r"mapping\.layers")
+    )
+    channels = (source["constant"].shape[1], *(source[f"layers.{p}.weight"].shape[0] for p in range(points)))
+    space = ArchitectureSpace(2 << levels, num_resolutions=1, channels=channels)
+    with torch.random.fork_rng(devices=[]):
+        generator = Generator(space, source["to_rgb.0.modulation.weight"].shape[1], depth)
+    generator.load_state_dict(source)
+    return generator.eval().requires_grad_(False)

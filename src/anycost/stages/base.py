@@ -64,7 +64,7 @@ class AdversarialStage(Stage):
         if options.weight:
             if options.target == "teacher":
                 self.teacher = copy.deepcopy(self.generator).requires_grad_(False)
-            self.consistency = Consistency(options, self.teacher, self.config.data.filter)
+            self.consistency = Consistency(options, self.config.data.filter)
 
     def initialise(self, weights: Mapping[str, Tensor]) -> str:
         """Carry over `generator.*` and `discriminator.*` of an earlier stage; returns one line that says what.
@@ -97,6 +97,10 @@ class AdversarialStage(Stage):
     def evaluation_generator(self) -> Generator:
         """The generator that samples and metrics come from: the averaged one where there is one."""
         return self.ema if self.config.callbacks.ema.enabled else self.generator
+
+    def imitated_generator(self) -> Generator | None:
+        """The generator that metrics of consistency compare with; None: the full one that is evaluated."""
+        return None
 
     def build_data(self) -> ImageDataModule:
         """Images of all trained resolutions."""
@@ -210,9 +214,9 @@ class AdversarialStage(Stage):
         assert self.consistency is not None
         pixel = perceptual = torch.zeros((), device=self.device)
         if compared:
-            top = self.space.resolution
+            shown, top = self.teacher or self.generator, self.space.resolution
             with torch.no_grad():
-                target = (self.teacher or self.generator).synthesize(w_plus, self.space.full(), noises, (top,))[top]
+                target = shown.synthesize(w_plus, shown.space.full(), noises, (top,))[top]
             pixel, perceptual = self.consistency.loss(images, compared, target)
         scalars = {"train/consistency_pixel": pixel, "train/consistency_perceptual": perceptual}
         return self.consistency.config.weight * (pixel + perceptual), scalars

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from anycost.configuration.stage_schema import ConsistencyConfig
 from anycost.data.pyramid import downsample
-from anycost.networks.generator import Generator
 from anycost.networks.perceptual import perceptual_distance
 
 
@@ -16,15 +15,11 @@ class Consistency:
     """Compares the pictures of a sub-generator with the full generator's at full resolution, made smaller.
 
     The target has the same latents and noises and no gradient. A picture that *is* the target (full architecture at
-    full resolution, with the current generator as target) is left out.
-
-    Args:
-        teacher: a frozen generator (part of the stage), or None for the current full generator.
-        filter: resize filter of the data pyramid.
+    full resolution, with the current generator as target) is left out. `filter` is the data pyramid's.
     """
 
-    def __init__(self, config: ConsistencyConfig, teacher: Generator | None, filter: str) -> None:
-        self.config, self.teacher, self.filter = config, teacher, filter
+    def __init__(self, config: ConsistencyConfig, filter: str) -> None:
+        self.config, self.filter = config, filter
         self.perceptual: nn.Module | None = None
         if config.perceptual != "none":
             self.perceptual = perceptual_distance(config.perceptual, align_corners=config.resize == "align_corners")
@@ -38,7 +33,7 @@ class Consistency:
     def compared(self, resolutions: Sequence[int], sampled: Sequence[int], full: bool) -> tuple[int, ...]:
         """The resolutions that enter the loss for this draw; `full` says that all channels were drawn."""
         chosen = resolutions if self.config.resolutions == "all" else sampled
-        same = max(resolutions) if full and self.teacher is None else None
+        same = max(resolutions) if full and self.config.target == "full" else None
         return tuple(resolution for resolution in chosen if resolution != same)
 
     def loss(self, images: Mapping[int, Tensor], compared: Sequence[int], target: Tensor) -> tuple[Tensor, Tensor]:

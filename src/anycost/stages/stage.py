@@ -56,6 +56,9 @@ class Stage(pl.LightningModule):
         """Take over `weights` of an earlier stage; returns one line that says what. `UserError` where none fit."""
         raise UserError(f"stage={self.options.name} starts from no other weights; leave init_from at auto")
 
+    def expect(self, state: Mapping[str, Tensor]) -> None:
+        """Make room for networks whose form only the checkpoint's `state` tells, before it is loaded."""
+
     @abstractmethod
     def results(self) -> tuple[dict[str, Tensor], Header]:
         """Tensors and header of the weights file of a finished run."""

@@ -1,7 +1,7 @@
 """Stage 1: StyleGAN2 at the full resolution with all channels [A Sec. 4]."""
 
 from anycost.configuration.schema import TrainConfig
-from anycost.configuration.stage_schema import Stylegan2Config
+from anycost.configuration.stage_schema import StageConfig
 from anycost.stages.base import AdversarialStage
 from anycost.stages.planning import Planner, full_architecture
 from anycost.stages.regularisers import PathLength
@@ -13,7 +13,7 @@ class Stylegan2Stage(AdversarialStage):
 
     def __init__(self, config: TrainConfig) -> None:
         options = config.stage
-        assert isinstance(options, Stylegan2Config)
+        assert isinstance(options, StageConfig)
         space = model_space(config.model, num_resolutions=1)
         super().__init__(config, space, num_resolutions=1, conditioned=False)
         self.planner = Planner(
