@@ -40,6 +40,18 @@ def test_rows_take_the_command_line(run_all: Runs, table: list[str]) -> None:
     assert [folder for _, folder in first] == [folder for _, folder in second]
 
 
+def test_debug_beats_the_row(run_all: Runs, table: list[str], tmp_path: Path) -> None:
+    """A dry run of a table takes two steps of each row, whatever lengths the rows ask for."""
+    row = tmp_path / "mine" / "experiments" / "widths" / "wide.yaml"
+    row.write_text("# @package _global_\ndefaults: [override /stage: ada_ch]\n"
+                   "schedule: {ada_ch: 500}\ndata: {batch_size: 64}\nmetrics: {names: [kernel]}\n")
+    alone = run_all(*table[:2], "experiments=widths/wide", "debug=fdr")
+    for config, _ in [*run_all("-m", *table, "debug=fdr"), *alone]:
+        assert (config.stage.kimg, config.data.batch_size, config.metrics.names) == (0.008, 4, [])
+    swept = [config.stage.kimg for config, _ in run_all("-m", *table, "debug=fdr,limit")]
+    assert sorted(swept) == [0.008, 0.008, 1, 1]
+
+
 def test_one_row_alone(run_all: Runs, table: list[str]) -> None:
     ((config, folder),) = run_all(*table[:2], "experiments=widths/wide")
     assert (config.metrics.names, folder.parent.name) == (["kernel"], "runs")

@@ -86,7 +86,15 @@ def hydra_arguments(arguments: Sequence[str]) -> list[str]:
     sweep = "-m" in arguments or "--multirun" in arguments
     plain = [text for text in arguments if text not in ("-m", "--multirun")]
     overrides = without_plus(protect_paths(plain, sweep), list(config_groups()))
-    return ["-m", *overrides, *_sweep_folders(overrides)] if sweep else overrides
+    if not sweep:
+        return overrides
+    overrides = [_after_the_row(text) for text in overrides]
+    return ["-m", *overrides, *_sweep_folders(overrides)]
+
+
+def _after_the_row(override: str) -> str:
+    """`debug=` where it still beats the experiment: a row of a table is appended behind all of `conf/train.yaml`."""
+    return override.replace("debug=", "+debug@_global_=", 1) if override.startswith("debug=") else override
 
 
 def _sweep_folders(arguments: Sequence[str]) -> list[str]:
