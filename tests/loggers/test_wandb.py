@@ -13,7 +13,7 @@ import pytest
 
 from anycost.configuration.schema import LoggerConfig
 from anycost.loggers.building import build_loggers, continue_from
-from anycost.loggers.wandb import resolved_mode
+from anycost.loggers.wandb import _write_address, resolved_mode
 from anycost.runs import RunDir
 
 
@@ -96,6 +96,33 @@ def attempts(tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, An
         assert run_attempt(folder, 64, 9632, 9600) == -signal.SIGKILL
         assert run_attempt(folder, 9600, 9920, 9920) == 0
     return records(folder)
+
+
+def test_the_run_folder_says_where_the_run_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_account(monkeypatch, tmp_path)
+    folder = tmp_path / "ada_ch-faces-r0123abcd"
+    assert run_attempt(folder, 0, 32, 32) == 0
+    address = json.loads((folder / "wandb.json").read_text())
+    assert address == {
+        "id": "ada_ch-faces-r0123abcd", "project": "anycost", "entity": None, "url": None, "mode": "offline"
+    }  # fmt: skip
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert run_attempt(tmp_path / "silent", 0, 32, 32) == 0
+    assert not (tmp_path / "silent" / "wandb.json").exists()
+
+
+class OnlineRun:
+    """What wandb says of a run that it sends to a server."""
+
+    id, project, entity, url = "r1", "anycost", "lab", "https://wandb.example.org/lab/anycost/runs/r1"
+    offline = disabled = False
+
+
+def test_a_run_on_a_server_has_its_address(tmp_path: Path) -> None:
+    _write_address(OnlineRun(), tmp_path)  # type: ignore[arg-type]
+    address = json.loads((tmp_path / "wandb.json").read_text())
+    assert address["url"] == "https://wandb.example.org/lab/anycost/runs/r1"
+    assert (address["entity"], address["mode"]) == ("lab", "online")
 
 
 def test_all_attempts_together_hold_every_step_once(attempts: list[list[dict[str, Any]]]) -> None:

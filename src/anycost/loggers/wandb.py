@@ -1,5 +1,6 @@
 """Weights & Biases: stable ids, the x-axis in images seen, and no value lost or doubled when a run is continued."""
 
+import json
 import netrc
 import os
 from argparse import Namespace
@@ -13,12 +14,15 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from anycost.files import atomic_write
 from anycost.loggers.table import Row
 
 if TYPE_CHECKING:
     from wandb import Run
     from wandb.sdk.lib import RunDisabled
 
+ADDRESS = "wandb.json"
+"""File of the run folder that says where the run is found there."""
 REPLAYED_ROWS = 256
 """A kill can lose what wandb has not yet written: at most a block of 32 KiB, and a row takes 150 bytes or more."""
 
@@ -50,6 +54,7 @@ class ImagesWandbLogger(WandbLogger):
             group=run.group, job_type=run.job_type, tags=list(run.tags), config=dict(run.config),
             mode=resolved_mode(mode),
         )  # fmt: skip
+        self.folder = run.folder
 
     @property
     @rank_zero_experiment
@@ -61,6 +66,7 @@ class ImagesWandbLogger(WandbLogger):
             self._experiment = wandb.init(**self._wandb_init, settings=wandb.Settings(console="off"))
             self._experiment.define_metric("images")
             self._experiment.define_metric("*", step_metric="images")
+            _write_address(self._experiment, self.folder)
         return self._experiment
 
     @rank_zero_only
@@ -106,6 +112,21 @@ class ImagesWandbLogger(WandbLogger):
         """End the wandb run: a pipeline's next stage is another one."""
         if self._experiment is not None:
             self._experiment.finish(exit_code=0 if status == "success" else 1)
+
+
+def _write_address(run: "Run | RunDisabled", folder: Path) -> None:
+    """Say in `folder` what the run is called, so that other commands find it without asking; offline it has no URL."""
+    if run.disabled:
+        return
+    address = {
+        "id": run.id,
+        "project": run.project,
+        "entity": run.entity or None,
+        "url": None if run.offline else run.url,
+        "mode": "offline" if run.offline else "online",
+    }
+    with atomic_write(folder / ADDRESS, "w") as file:
+        json.dump(address, file, indent=2)
 
 
 def resolved_mode(mode: str) -> str:
