@@ -1,6 +1,7 @@
 """Losses of StyleGAN2 and Anycost: pure functions of tensors."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,10 +18,13 @@ def generator_loss(fake_logits: Tensor) -> Tensor:
     return F.softplus(-fake_logits).mean()
 
 
-def r1_penalty(images: Tensor, logits: Tensor) -> Tensor:
-    """`mean_b |d logits / d images|^2` of `images [B, 3, r, r]` that require a gradient; itself differentiable."""
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    return gradient.square().sum((1, 2, 3)).mean()
+def r1_penalty(images: Tensor | Sequence[Tensor], logits: Tensor) -> Tensor:
+    """`mean_b |d logits / d images|^2` of `images [B, 3, r, r]` that require a gradient; itself differentiable.
+
+    Several images of one person (a pyramid) are one input.
+    """
+    gradients = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return torch.stack([gradient.square().sum((1, 2, 3)).mean() for gradient in gradients]).sum()
 
 
 def path_lengths(images: Tensor, w_plus: Tensor, direction: Tensor, create_graph: bool = True) -> Tensor:

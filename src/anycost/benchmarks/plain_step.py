@@ -62,7 +62,8 @@ class PlainStep:
         self._step(self.adam_d, torch.stack(losses).sum(), self.discriminator)
 
     def _r1_step(self, plan: StepPlan, batch: Batch) -> None:
-        images = self._real(batch, plan.r1_resolution).requires_grad_()
+        (resolution,) = plan.r1_resolutions
+        images = self._real(batch, resolution).requires_grad_()
         penalty = r1_penalty(images, self.discriminator(images, self._code(plan.real_architecture)))
         self._step(self.adam_d, penalty * self.options.r1.gamma / 2 * self.options.r1.every, self.discriminator)
 

@@ -1,114 +1,91 @@
 """The discriminator: single, multi-resolution, or conditioned on the architecture [Anycost, Sec. 3.1-3.2].
 
-All three share their state-dict names, so weights carry over by name (see `carry_over.py`).
+All three share their state-dict names, so weights carry over by name (see `carry_over.py`). A stage puts pictures to
+any discriminator in one way: `judge`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from anycost.architecture import ArchitectureSpace
+from anycost.architecture import Architecture, ArchitectureSpace
 from anycost.errors import UserError
-from anycost.networks.ops import SQRT2, EqualConv, EqualLinear, compute_dtype, fir, fir_kernel
+from anycost.networks.discriminator_layers import Code, FinalConv, ResBlock, minibatch_std
+from anycost.networks.ops import SQRT2, EqualConv, EqualLinear, compute_dtype
 
 CONDITIONED_RESOLUTIONS = (16, 8)
-Code = Tensor | None
+Pictures = Mapping[int, Tensor]
+Widths = Mapping[int, int]
 
 
-class Condition(nn.Module):
-    """The architecture's code -> per-channel factor and shift of one convolution's output.
+class Trunk(nn.Module):
+    """What discriminators share: entries for RGB, blocks down to 4 px, minibatch deviation, logit.
 
-    Plain linear layers with PyTorch's initialisation, so at the start conditioning is no identity; `make_identity`.
+    Args:
+        space: gives the full channels and the length of the architecture code.
+        entries: resolutions at which images enter by themselves.
+        code_length: of the code that the blocks at 16 and 8 px are told, or 0.
+        checkpointing: recompute blocks in the backward pass.
+
+    Attributes:
+        channels: {resolution: channels of a layer's input there}, ascending.
+        resolutions: of the images that are judged, ascending.
     """
 
-    def __init__(self, code_length: int, channels: int) -> None:
-        super().__init__()
-        self.scale = nn.Linear(code_length, channels)
-        self.shift = nn.Linear(code_length, channels)
-
-    def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
-        """`[B, code_length] -> ([B, C, 1, 1], [B, C, 1, 1])`: factor 1 + A g and shift B g."""
-        return 1 + self.scale(code)[:, :, None, None], self.shift(code)[:, :, None, None]
-
-    def make_identity(self) -> None:
-        """Factor 1 and shift 0 for every code."""
-        for layer in (self.scale, self.shift):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-
-
-class DConv(EqualConv):
-    """Equalised convolution, optionally conditioned after the product and before bias and activation."""
+    resolutions: list[int]
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        stride: int = 1,
-        padding: int = 0,
-        bias: bool = True,
-        code_length: int = 0,
+        self, space: ArchitectureSpace, entries: Sequence[int], code_length: int = 0, checkpointing: bool = False
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel, stride, padding, bias)
-        self.condition = Condition(code_length, out_channels) if code_length else None
-
-    def forward(self, x: Tensor, gain: float = 1.0, with_bias: bool = True, code: Code = None) -> Tensor:
-        """`gain * (condition(conv(x)) + bias)`; `code [B, code_length]` where the layer is conditioned."""
-        if self.condition is None:
-            return super().forward(x, gain, with_bias)
-        if code is None:
-            raise UserError("this discriminator is conditioned: it needs the code of the architecture")
-        out = super().forward(x, gain, with_bias=False)
-        factor, shift = self.condition(code.to(self.weight.dtype))
-        if self.bias is not None:
-            shift = shift + self.bias[:, None, None]
-        return torch.addcmul((shift * gain).to(x.dtype), out, factor.to(x.dtype))
-
-
-class ResBlock(nn.Module):
-    """Two convolutions and a skip, halving the size; the gains of activation and sum are folded into weights."""
-
-    kernel: Tensor
-
-    def __init__(self, in_channels: int, out_channels: int, code_length: int = 0) -> None:
         super().__init__()
-        self.conv1 = DConv(in_channels, in_channels, 3, padding=1, code_length=code_length)
-        self.conv2 = DConv(in_channels, out_channels, 3, stride=2, code_length=code_length)
-        self.skip = DConv(in_channels, out_channels, 1, bias=False, code_length=code_length)
-        self.register_buffer("kernel", fir_kernel(), persistent=False)
+        self.space, self.checkpointing = space, checkpointing
+        self.channels = level_channels(space.full_channels)
+        channels = self.channels
+        self.from_rgb = nn.ModuleDict({str(r): EqualConv(3, channels[r], 1) for r in entries})
+        self.blocks = nn.ModuleDict(
+            {
+                str(r): ResBlock(channels[r], channels[r // 2], code_length if r in CONDITIONED_RESOLUTIONS else 0)
+                for r in sorted(channels, reverse=True)
+                if r > 4
+            }
+        )
+        self.final_conv = FinalConv(channels[4])
+        self.final_dense = EqualLinear(channels[4] * 16, channels[4], activation=True)
+        self.logit = EqualLinear(channels[4], 1)
+        self.to(memory_format=torch.channels_last)
 
-    def forward(self, x: Tensor, code: Code) -> Tensor:
-        """`[B, in, r, r] -> [B, out, r/2, r/2]`: `(lrelu(conv2(lrelu(conv1(x)))) sqrt2 + skip(x)) / sqrt2`."""
-        skip = self.skip(fir(x, self.kernel, padding=1, stride=2), gain=1 / SQRT2, code=code)
-        x = F.leaky_relu(self.conv1(x, gain=SQRT2, code=code), 0.2, inplace=True)
-        x = self.conv2(fir(x, self.kernel, padding=2), gain=1.0, code=code)
-        return F.leaky_relu(x, 0.2, inplace=True) + skip
+    def judge(self, batches: Sequence[tuple[Pictures, Architecture]]) -> list[list[Tensor]]:
+        """Logits of batches of pictures, each as if alone: a list per batch, of tensors `[B]`.
+
+        Args:
+            batches: `{resolution: [B, 3, r, r]}` of the same people, resolutions ascending, and the architecture that
+                drew them, or that reals are compared with.
+        """
+        raise NotImplementedError
+
+    def _enter(self, image: Tensor, resolution: int, dtype: torch.dtype, widths: Widths) -> Tensor:
+        image = image.to(dtype=dtype, memory_format=torch.channels_last)
+        entry = self.from_rgb[str(resolution)]
+        return F.leaky_relu(entry(image, gain=SQRT2, out_channels=widths[resolution]), 0.2, inplace=True)
+
+    def _run(self, resolution: int, x: Tensor, widths: Widths, code: Code = None) -> Tensor:
+        block, out_channels = self.blocks[str(resolution)], widths[resolution // 2]
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(block, x, out_channels, code, use_reentrant=False)
+        return block(x, out_channels, code)
+
+    def _finish(self, x: Tensor, sizes: Sequence[int], widths: Widths) -> list[Tensor]:
+        x = torch.cat([minibatch_std(part) for part in x.split(list(sizes))])
+        x = F.leaky_relu(self.final_conv(x, gain=SQRT2, out_channels=widths[4]), 0.2, inplace=True)
+        x = self.final_dense(x.to(self.logit.weight.dtype).flatten(1), widths[4])
+        return list(self.logit(x, 1)[:, 0].split(list(sizes)))
 
 
-def minibatch_std(x: Tensor) -> Tensor:
-    """Append the mean standard deviation over groups of 4: `[B, C, h, w] -> [B, C + 1, h, w]`.
-
-    Sample j belongs to group `j mod B/4`. B must be at most 4 or a multiple of 4.
-    """
-    batch, channels, height, width = x.shape
-    group = min(batch, 4)
-    if batch % group:
-        raise UserError(f"a batch of {batch} does not split into groups of {group}; use a multiple of 4")
-    grouped = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-    grouped = grouped.reshape(group, batch // group, channels, height, width)
-    # Not `var(0)`: a reduction over the outermost of five dimensions is ten times slower than this.
-    variance = (grouped - grouped.mean(0)).square().mean(0)
-    deviation = torch.sqrt(variance + 1e-8).mean((1, 2, 3))
-    plane = deviation.repeat(group)[:, None, None, None].expand(-1, 1, height, width)
-    return torch.cat([x, plane.to(x.dtype)], dim=1)
-
-
-class Discriminator(nn.Module):
-    """Logits of images at the highest `num_resolutions` resolutions of the space.
+class Discriminator(Trunk):
+    """Logits of images at the highest `num_resolutions` resolutions of the space, each by itself.
 
     Args:
         space: gives the full channels (never sliced) and the length of the architecture code.
@@ -124,33 +101,26 @@ class Discriminator(nn.Module):
         conditioned: bool = False,
         checkpointing: bool = False,
     ) -> None:
-        super().__init__()
-        self.checkpointing, self.conditioned = checkpointing, conditioned
-        self.code_length = len(space.ratios) * space.num_points if conditioned else 0
-        channels = {4 << level: count for level, count in enumerate(space.full_channels[1::2])}
-        self.resolutions = sorted(channels)[-num_resolutions:]
-        if self.resolutions[0] < 8:
-            raise UserError(
-                f"num_resolutions={num_resolutions} reaches below 8 px, where the discriminator has no block"
-            )
-        self.from_rgb = nn.ModuleDict({str(r): EqualConv(3, channels[r], 1) for r in self.resolutions})
-        self.blocks = nn.ModuleDict(
-            {
-                str(r): ResBlock(channels[r], channels[r // 2], self.code_length if r in CONDITIONED_RESOLUTIONS else 0)
-                for r in sorted(channels, reverse=True)
-                if r > 4
-            }
-        )
-        self.final_conv = EqualConv(channels[4] + 1, channels[4], 3, padding=1)
-        self.final_dense = EqualLinear(channels[4] * 16, channels[4], activation=True)
-        self.logit = EqualLinear(channels[4], 1)
-        self.to(memory_format=torch.channels_last)
+        resolutions = highest_resolutions(space, num_resolutions)
+        code_length = len(space.ratios) * space.num_points if conditioned else 0
+        super().__init__(space, resolutions, code_length, checkpointing)
+        self.resolutions, self.conditioned, self.code_length = resolutions, conditioned, code_length
 
     def forward(self, image: Tensor, code: Code = None) -> Tensor:
         """`image [B, 3, r, r]`, `code [code_length]` or `[B, code_length]` -> logits `[B]`."""
         return self.score([(image, code)])[0]
 
-    def score(self, inputs: Sequence[tuple[Tensor, Code]]) -> list[Tensor]:
+    def judge(self, batches: Sequence[tuple[Pictures, Architecture]]) -> list[list[Tensor]]:
+        """As `Trunk.judge`: a tensor per resolution; all pictures share the blocks that they pass through."""
+        return self._judge(batches, self.channels)
+
+    def code(self, architecture: Architecture) -> Code:
+        """`[code_length]` that tells the architecture, or None where the discriminator is not conditioned."""
+        if not self.conditioned:
+            return None
+        return torch.tensor(self.space.one_hot(architecture)).to(self.logit.weight)
+
+    def score(self, inputs: Sequence[tuple[Tensor, Code]], widths: Widths | None = None) -> list[Tensor]:
         """Logits of several batches at once, each as if alone: they share the blocks that all pass through.
 
         Batches may differ in resolution and code; minibatch statistics never mix them.
@@ -160,31 +130,27 @@ class Discriminator(nn.Module):
                 raise UserError(f"images of shape {tuple(image.shape)} are not among {self.resolutions} px RGB")
         dtype = compute_dtype(self.final_conv.weight)
         with torch.autocast(self.logit.weight.device.type, enabled=False):
-            return self._score(inputs, dtype)
+            return self._score(inputs, dtype, widths or self.channels)
 
-    def _score(self, inputs: Sequence[tuple[Tensor, Code]], dtype: torch.dtype) -> list[Tensor]:
+    def _judge(self, batches: Sequence[tuple[Pictures, Architecture]], widths: Widths) -> list[list[Tensor]]:
+        inputs = [(image, self.code(architecture)) for images, architecture in batches for image in images.values()]
+        logits = iter(self.score(inputs, widths))
+        return [[next(logits) for _ in images] for images, _ in batches]
+
+    def _score(self, inputs: Sequence[tuple[Tensor, Code]], dtype: torch.dtype, widths: Widths) -> list[Tensor]:
         # Batches enter from the highest resolution down; `order` remembers who is where in the joint batch.
         order: list[int] = []
         parts: list[Tensor] = []
-        for resolution, block in self.blocks.items():
+        for resolution in map(int, self.blocks):
             for position, (image, _) in enumerate(inputs):
-                if image.shape[-1] == int(resolution):
+                if image.shape[-1] == resolution:
                     order.append(position)
-                    parts.append(self._enter(image, resolution, dtype))
+                    parts.append(self._enter(image, resolution, dtype, widths))
             if parts:
-                parts = [self._run(block, torch.cat(parts) if len(parts) > 1 else parts[0], self._codes(inputs, order))]
-        sizes = [len(inputs[position][0]) for position in order]
-        logits = self._finish(parts[0], sizes).split(sizes)
+                x = torch.cat(parts) if len(parts) > 1 else parts[0]
+                parts = [self._run(resolution, x, widths, self._codes(inputs, order))]
+        logits = self._finish(parts[0], [len(inputs[position][0]) for position in order], widths)
         return [logits[order.index(position)] for position in range(len(inputs))]
-
-    def _enter(self, image: Tensor, resolution: str, dtype: torch.dtype) -> Tensor:
-        image = image.to(dtype=dtype, memory_format=torch.channels_last)
-        return F.leaky_relu(self.from_rgb[resolution](image, gain=SQRT2), 0.2, inplace=True)
-
-    def _run(self, block: nn.Module, x: Tensor, code: Code) -> Tensor:
-        if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(block, x, code, use_reentrant=False)
-        return block(x, code)
 
     def _codes(self, inputs: Sequence[tuple[Tensor, Code]], order: list[int]) -> Code:
         if not self.conditioned:
@@ -197,7 +163,15 @@ class Discriminator(nn.Module):
             rows.append(code.expand(len(image), -1))
         return torch.cat(rows)
 
-    def _finish(self, x: Tensor, sizes: Sequence[int]) -> Tensor:
-        x = torch.cat([minibatch_std(part) for part in x.split(list(sizes))])
-        x = F.leaky_relu(self.final_conv(x, gain=SQRT2), 0.2, inplace=True)
-        return self.logit(self.final_dense(x.to(self.logit.weight.dtype).flatten(1)))[:, 0]
+
+def level_channels(counts: Sequence[int]) -> dict[int, int]:
+    """{resolution: channels} from counts per channel point: each level's second point."""
+    return {4 << level: count for level, count in enumerate(counts[1::2])}
+
+
+def highest_resolutions(space: ArchitectureSpace, number: int) -> list[int]:
+    """The highest `number` resolutions of the space, ascending; `UserError` unless each has a block of its own."""
+    resolutions = sorted(level_channels(space.full_channels))[-number:]
+    if resolutions[0] < 8:
+        raise UserError(f"num_resolutions={number} reaches below 8 px, where the discriminator has no block")
+    return resolutions

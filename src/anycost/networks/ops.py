@@ -84,6 +84,11 @@ def dense_slice(weight: Tensor, out_channels: int, in_channels: int, dtype: torc
     return weight[:out_channels, :in_channels].to(dtype=dtype, memory_format=torch.channels_last)
 
 
+def prefix(weight: Tensor, *sizes: int) -> Tensor:
+    """The leading part of `weight`, or `weight` itself where that is all: a slice costs a copy in the backward pass."""
+    return weight if weight.shape[: len(sizes)] == sizes else weight[tuple(map(slice, sizes))]
+
+
 class EqualLinear(nn.Module):
     """Fully connected layer with equalised learning rate: stores N(0, 1)/lr_mul, applies lr_mul/sqrt(fan_in).
 
@@ -107,15 +112,27 @@ class EqualLinear(nn.Module):
         self.gain = lr_mul / math.sqrt(in_features)
         self.activation = activation
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`[B, in] -> [B, out]`, in the dtype of the parameters."""
+    def forward(self, x: Tensor, out_features: int | None = None) -> Tensor:
+        """`[B, in] -> [B, out]`, in the dtype of the parameters.
+
+        With `out_features`, the layer of that many outputs and the inputs of `x`, with the gain of that fan-in.
+        """
+        if out_features is None:
+            return self._product(x, self.weight, self.bias, self.gain)
+        weight, bias = prefix(self.weight, out_features, x.shape[-1]), prefix(self.bias, out_features)
+        return self._product(x, weight, bias, self.lr_mul / math.sqrt(x.shape[-1]))
+
+    def _product(self, x: Tensor, weight: Tensor, bias: Tensor, fan_in_gain: float) -> Tensor:
         gain = SQRT2 if self.activation else 1.0
-        out = F.linear(x * (self.gain * gain), self.weight, self.bias * (self.lr_mul * gain))
+        out = F.linear(x * (fan_in_gain * gain), weight, bias * (self.lr_mul * gain))
         return F.leaky_relu(out, 0.2, inplace=True) if self.activation else out
 
 
 class EqualConv(nn.Module):
-    """Convolution with equalised learning rate. The caller's `gain` is folded into weight and bias."""
+    """Convolution with equalised learning rate. The caller's `gain` is folded into weight and bias.
+
+    Called with fewer inputs or `out_channels` it is the convolution of these first channels, with their fan-in's gain.
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int = 0, bias: bool = True
@@ -123,13 +140,20 @@ class EqualConv(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
-        self.scale = 1 / math.sqrt(in_channels * kernel**2)
         self.stride, self.padding = stride, padding
 
-    def forward(self, x: Tensor, gain: float = 1.0, with_bias: bool = True) -> Tensor:
+    def part(self, out_channels: int, in_channels: int) -> Tensor:
+        """The weight `[out_channels, in_channels, k, k]` of the first channels."""
+        return prefix(self.weight, out_channels, in_channels)
+
+    def forward(
+        self, x: Tensor, gain: float = 1.0, with_bias: bool = True, out_channels: int | None = None
+    ) -> Tensor:
         """`[B, in, h, w] -> [B, out, h', w']`, `gain * (conv(x) + bias)`, in the dtype of `x`."""
-        weight = (self.weight * (self.scale * gain)).to(x.dtype)
-        bias = (self.bias * gain).to(x.dtype) if self.bias is not None and with_bias else None
+        weight = self.part(out_channels or len(self.weight), x.shape[1])
+        scale = 1 / math.sqrt(weight.shape[1:].numel())
+        weight = (weight * (scale * gain)).to(x.dtype)
+        bias = (prefix(self.bias, len(weight)) * gain).to(x.dtype) if self.bias is not None and with_bias else None
         return F.conv2d(x, weight, bias, stride=self.stride, padding=self.padding)
 
 

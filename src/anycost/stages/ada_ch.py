@@ -1,17 +1,25 @@
 """Stage 3: adaptive channels, the discriminator told which [Anycost, Sec. 3.2]."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from torch import Tensor
 
 from anycost.configuration.schema import TrainConfig
 from anycost.configuration.stage_schema import AdaChConfig
-from anycost.errors import UserError
-from anycost.networks.discriminator import Condition
+from anycost.networks.discriminator import Discriminator, Trunk
+from anycost.networks.discriminator_layers import Condition
+from anycost.networks.sliced_discriminator import SlicedDiscriminator
 from anycost.networks.sorting import sort_channels
 from anycost.stages.base import AdversarialStage
 from anycost.stages.planning import Planner, sampled_architecture
 from anycost.stages.spaces import model_space
+
+DISCRIMINATORS: dict[str, Callable[..., Trunk]] = {
+    "conditioned": partial(Discriminator, conditioned=True),
+    "same": Discriminator,
+    "reduced": SlicedDiscriminator,
+}
 
 
 class AdaChStage(AdversarialStage):
@@ -21,9 +29,7 @@ class AdaChStage(AdversarialStage):
         options = config.stage
         assert isinstance(options, AdaChConfig)
         space = model_space(config.model, options.num_resolutions, options)
-        if options.discriminator == "reduced":
-            raise UserError("stage.discriminator=reduced is not there yet")
-        super().__init__(config, space, options.num_resolutions, options.discriminator == "conditioned")
+        super().__init__(config, space, DISCRIMINATORS[options.discriminator])
         if options.condition_init == "identity":
             for module in self.discriminator.modules():
                 if isinstance(module, Condition):

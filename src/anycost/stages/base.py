@@ -1,16 +1,17 @@
 """The adversarial stage: state and phases that all three stages of Anycost share.
 
 A step reads discriminator, r1, generator, path length; each phase zeroes, accumulates over micro-batches, averages over
-processes and steps one network. Stages differ by the `Planner`, `Consistency` and `PathLength` that they compose.
+processes and steps one network. Stages differ by the discriminator, `Planner`, `Consistency` and `PathLength` that they
+compose.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from anycost.architecture import Architecture, ArchitectureSpace
+from anycost.architecture import ArchitectureSpace
 from anycost.configuration.schema import TrainConfig
 from anycost.configuration.stage_schema import ConsistencyConfig
 from anycost.data.batches import Batch
@@ -18,7 +19,7 @@ from anycost.data.datamodule import ImageDataModule
 from anycost.interchange.weights import Header, generator_header, generator_tensors
 from anycost.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from anycost.networks.carry_over import carry_over
-from anycost.networks.discriminator import Discriminator
+from anycost.networks.discriminator import Discriminator, Trunk
 from anycost.networks.generator import Generator
 from anycost.randomness import derive_seed
 from anycost.stages.compilation import compile_networks
@@ -37,12 +38,18 @@ Scalars = dict[str, Tensor]
 class AdversarialStage(Stage):
     """Generator, discriminator, averaged generator, clock, and the phases of a step.
 
-    Subclasses build `space`, `planner` and the discriminator's form, and may add `consistency` and `path_length`.
+    Subclasses build `space` and `planner`, and may add `consistency` and `path_length`.
+
+    Args:
+        space: of the generator; its `num_resolutions` are those that are trained.
+        discriminator: makes one from a space and its `num_resolutions`.
     """
 
     planner: Planner
 
-    def __init__(self, config: TrainConfig, space: ArchitectureSpace, num_resolutions: int, conditioned: bool) -> None:
+    def __init__(
+        self, config: TrainConfig, space: ArchitectureSpace, discriminator: Callable[..., Trunk] = Discriminator
+    ) -> None:
         super().__init__(config)
         self.space = space
         model = config.model
@@ -50,8 +57,8 @@ class AdversarialStage(Stage):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(config.seed, "networks"))
             self.generator = Generator(space, model.latent_dim, model.mapping_layers, model.checkpointing)
-            self.discriminator = Discriminator(
-                discriminator_space(model, space), num_resolutions, conditioned, model.checkpointing
+            self.discriminator = discriminator(
+                discriminator_space(model, space), space.num_resolutions, checkpointing=model.checkpointing
             )
         self.ema = copy.deepcopy(self.generator).requires_grad_(False)
         self.draws = LatentDraws(config.seed, model.latent_dim)
@@ -154,13 +161,11 @@ class AdversarialStage(Stage):
     def discriminator_phase(self, plan: StepPlan, shares: Sequence[Batch]) -> None:
         """Logistic loss of reals and fakes, summed over the sampled resolutions."""
         resolutions = plan.discriminator_resolutions
-        fake_code, real_code = self._code(plan.fake_architecture), self._code(plan.real_architecture)
         with Phase(self, "discriminator", len(shares), "discriminator") as phase:
             for share in shares:
-                fakes = self._fakes(plan, share)
-                reals = [(self._real(share, r), real_code) for r in resolutions]
-                logits = self.discriminator.score(reals + [(fakes[r], fake_code) for r in resolutions])
-                pairs = list(zip(logits[: len(resolutions)], logits[len(resolutions) :], strict=True))
+                fakes, reals = self._fakes(plan, share), self._reals(share, resolutions)
+                judged = self.discriminator.judge([(reals, plan.real_architecture), (fakes, plan.fake_architecture)])
+                pairs = list(zip(*judged, strict=True))
                 loss = torch.stack([discriminator_loss(real, fake) for real, fake in pairs]).sum()
                 phase.backward(
                     loss,
@@ -178,13 +183,14 @@ class AdversarialStage(Stage):
         return self.generator.synthesize(w_plus, plan.fake_architecture, noises, plan.discriminator_resolutions)
 
     def r1_phase(self, plan: StepPlan, shares: Sequence[Batch]) -> None:
-        """R1 on one of the trained resolutions, in full precision: `gamma / 2 * every * penalty`."""
+        """R1 on the plan's resolutions, in full precision: `gamma / 2 * every * penalty`."""
         options = self.options.r1
         told = plan.real_architecture if options.architecture == "real" else plan.fake_architecture
         with Phase(self, "discriminator", len(shares), "r1", full_precision=True) as phase:
             for share in shares:
-                images = self._real(share, plan.r1_resolution).requires_grad_()
-                penalty = r1_penalty(images, self.discriminator(images, self._code(told)))
+                images = {r: x.requires_grad_() for r, x in self._reals(share, plan.r1_resolutions).items()}
+                ((logits,),) = self.discriminator.judge([(images, told)])
+                penalty = r1_penalty(list(images.values()), logits)
                 phase.backward(penalty * (options.gamma / 2 * options.every), {"train/r1": penalty})
 
     def generator_phase(self, plan: StepPlan, shares: Sequence[Batch]) -> None:
@@ -192,13 +198,12 @@ class AdversarialStage(Stage):
         architecture, sampled = plan.generator_architecture, plan.generator_resolutions
         full = architecture.channels == self.space.full_channels
         compared = self.consistency.compared(self.resolutions, sampled, full) if self.consistency else ()
-        code = self._code(architecture)
         with Phase(self, "generator", len(shares), "generator") as phase:
             for share in shares:
                 latents, noises = self._inputs("g", share, plan.generator_cutoff)
                 w_plus = self.generator.styles(latents, mixing_cutoff=plan.generator_cutoff)
                 images = self.generator.synthesize(w_plus, architecture, noises, sorted({*sampled, *compared}))
-                logits = self.discriminator.score([(images[r], code) for r in sampled])
+                (logits,) = self.discriminator.judge([({r: images[r] for r in sampled}, architecture)])
                 loss = torch.stack([generator_loss(one) for one in logits]).sum()
                 scalars = {"train/g_loss": loss}
                 if self.consistency is not None:
@@ -256,13 +261,8 @@ class AdversarialStage(Stage):
         count = size // micro
         return [_every(batch, start, count) for start in range(count)]
 
-    def _real(self, share: Batch, resolution: int) -> Tensor:
-        return share["images"][resolution].to(self.generator.constant.dtype) / 127.5 - 1
-
-    def _code(self, architecture: Architecture) -> Tensor | None:
-        if not self.discriminator.conditioned:
-            return None
-        return torch.tensor(self.space.one_hot(architecture), device=self.device, dtype=self.generator.constant.dtype)
+    def _reals(self, share: Batch, resolutions: Sequence[int]) -> dict[int, Tensor]:
+        return {r: share["images"][r].to(self.generator.constant.dtype) / 127.5 - 1 for r in resolutions}
 
     def _inputs(self, phase: str, share: Batch, cutoff: int | None) -> tuple[Tensor, list[Tensor]]:
         """Latents `[B, 1 or 2, latent_dim]` and noise maps of the phase, for any architecture."""

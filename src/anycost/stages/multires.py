@@ -14,7 +14,7 @@ class MultiresStage(AdversarialStage):
         options = config.stage
         assert isinstance(options, MultiresConfig)
         space = model_space(config.model, options.num_resolutions)
-        super().__init__(config, space, options.num_resolutions, conditioned=False)
+        super().__init__(config, space)
         self.planner = Planner(
             seed=config.seed,
             sampler=full_architecture(space),

@@ -25,7 +25,7 @@ class StepPlan:
     real_architecture: Architecture
     discriminator_resolutions: tuple[int, ...]
     discriminator_cutoff: int | None
-    r1_resolution: int
+    r1_resolutions: tuple[int, ...]
     generator_architecture: Architecture
     generator_resolutions: tuple[int, ...]
     generator_cutoff: int | None
@@ -39,6 +39,7 @@ class Planner:
         sampler: draws the architecture of a phase.
         resolutions: those that are trained.
         num_sampled: how many of them a phase uses.
+        num_r1: how many of them the R1 phase uses.
         num_styles: layers that a mixing cutoff may fall between.
         mixing_probability: chance that a phase mixes two styles; decided once per batch.
         rank: set where every process draws its own architecture (the official code), else 0.
@@ -51,6 +52,7 @@ class Planner:
     num_styles: int
     mixing_probability: float
     rank: int = 0
+    num_r1: int = 1
 
     def plan(self, first_image: int) -> StepPlan:
         shared = python_random(self.seed, "step", first_image)
@@ -59,15 +61,15 @@ class Planner:
             fake_architecture=self.sampler(own),
             real_architecture=self.sampler(own),
             generator_architecture=self.sampler(own),
-            discriminator_resolutions=self._resolutions(own),
-            generator_resolutions=self._resolutions(own),
-            r1_resolution=own.choice(self.resolutions),
+            discriminator_resolutions=self._resolutions(own, self.num_sampled),
+            generator_resolutions=self._resolutions(own, self.num_sampled),
+            r1_resolutions=self._resolutions(own, self.num_r1),
             discriminator_cutoff=self._cutoff(shared),
             generator_cutoff=self._cutoff(shared),
         )
 
-    def _resolutions(self, rng: random.Random) -> tuple[int, ...]:
-        return tuple(sorted(rng.sample(self.resolutions, self.num_sampled)))
+    def _resolutions(self, rng: random.Random, number: int) -> tuple[int, ...]:
+        return tuple(sorted(rng.sample(self.resolutions, number)))
 
     def _cutoff(self, rng: random.Random) -> int | None:
         mixes, cutoff = rng.random() < self.mixing_probability, rng.randint(1, self.num_styles - 1)

@@ -15,7 +15,7 @@ class Stylegan2Stage(AdversarialStage):
         options = config.stage
         assert isinstance(options, StageConfig)
         space = model_space(config.model, num_resolutions=1)
-        super().__init__(config, space, num_resolutions=1, conditioned=False)
+        super().__init__(config, space)
         self.planner = Planner(
             seed=config.seed,
             sampler=full_architecture(space),
