@@ -5,6 +5,8 @@ import fcntl
 import logging
 import os
 import secrets
+import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,9 @@ from typing import IO
 from anycost.errors import UserError
 
 log = logging.getLogger(__name__)
+
+# The fields of C's `struct flock`, which is how a lock is asked after without being taken.
+_FLOCK, _TYPE, _PID = ("qqihh", 3, 2) if sys.platform == "darwin" else ("hhqqi", 0, 4)
 
 _EXPLAINED = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -95,3 +100,19 @@ def lock_folder(folder: Path, busy: str) -> IO[str]:
     except OSError as error:
         log.warning("%s cannot be locked (%s): see that one command works there", folder, error.strerror)
     return lock
+
+
+def lock_owner(folder: Path) -> int | None:
+    """The process that owns `folder`; 0 or a stranger's number where it is on another machine; None: nobody.
+
+    The lock is not taken, not for an instant: a process that starts meanwhile finds the folder free. A file system
+    without locks knows of nobody.
+    """
+    asked = [0] * 5
+    asked[_TYPE] = fcntl.F_WRLCK
+    try:
+        with (folder / ".lock").open("rb") as lock:
+            answer = struct.unpack(_FLOCK, fcntl.fcntl(lock, fcntl.F_GETLK, struct.pack(_FLOCK, *asked)))
+    except OSError:
+        return None
+    return None if answer[_TYPE] == fcntl.F_UNLCK else answer[_PID]
