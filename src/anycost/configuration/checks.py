@@ -4,7 +4,14 @@ from dataclasses import fields
 
 from anycost.configuration.choices import check_choices
 from anycost.configuration.schema import TrainConfig
-from anycost.configuration.stage_schema import MultiresConfig, PipelineConfig, StageConfig
+from anycost.configuration.stage_schema import (
+    AdaChConfig,
+    MsgGanConfig,
+    MultiresConfig,
+    PipelineConfig,
+    PruneConfig,
+    StageConfig,
+)
 from anycost.errors import UserError
 
 GROUP = 4  # images of one minibatch-std group of the discriminator
@@ -15,6 +22,7 @@ def check(config: TrainConfig) -> None:
     check_choices(config)
     check_resolution(config)
     check_batch(config)
+    check_start(config)
     for prefix, stage in adversarial_stages(config):
         check_stage(stage, prefix, config)
 
@@ -55,6 +63,13 @@ def check_batch(config: TrainConfig) -> None:
                         f"groups of {GROUP}; possible: {', '.join(possible)}")
 
 
+def check_start(config: TrainConfig) -> None:
+    """Pruning starts from something."""
+    if isinstance(config.stage, PruneConfig) and config.init_from in ("auto", "none"):
+        raise UserError(f"init_from={config.init_from}: stage=prune cuts a wide generator that is trained already; "
+                        "name its run folder or weights file")
+
+
 def check_stage(stage: StageConfig, prefix: str, config: TrainConfig) -> None:
     """Path length gets a share of the batch; the resolutions trained exist and are enough for those sampled."""
     processes = config.trainer.devices * config.trainer.num_nodes
@@ -62,12 +77,15 @@ def check_stage(stage: StageConfig, prefix: str, config: TrainConfig) -> None:
     if stage.path_length.weight and portion % shrink:
         raise UserError(f"{prefix}path_length.batch_shrink={shrink} does not divide the {portion} images "
                         "of each process (trainer.micro_batch, if set); take 1, 2 or 4")
-    if not isinstance(stage, MultiresConfig):
+    if not isinstance(stage, MultiresConfig | MsgGanConfig):
         return
     most = config.data.resolution.bit_length() - 3
     if stage.num_resolutions > most:
         raise UserError(f"{prefix}num_resolutions={stage.num_resolutions} does not fit data.resolution="
                         f"{config.data.resolution}: between 8 and {config.data.resolution} px there are {most}")
-    if stage.sampled_resolutions > stage.num_resolutions:
+    if isinstance(stage, MultiresConfig) and stage.sampled_resolutions > stage.num_resolutions:
         raise UserError(f"{prefix}sampled_resolutions={stage.sampled_resolutions} is more than "
                         f"{prefix}num_resolutions={stage.num_resolutions}; lower it")
+    if isinstance(stage, AdaChConfig) and stage.discriminator == "reduced" and stage.mode != "uniform":
+        raise UserError(f"{prefix}discriminator=reduced has the one ratio of {prefix}mode=uniform, not the many of "
+                        f"{prefix}mode={stage.mode}; take {prefix}discriminator=conditioned")
