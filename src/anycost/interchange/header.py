@@ -15,7 +15,7 @@ KINDS = ("training", "generator", "embedded", "encoder", "attribute_predictor", 
 GENERATORS = ("training", "generator")
 """Kinds that hold a generator."""
 NOT_STATED = "not stated"
-_WIDEST = 2**15  # channels of a layer, length of a latent: far above all that exists, so that no lie takes long
+WIDEST = 2**15  # channels of a layer, length of a latent: far above all that exists, so that no lie takes long
 _HIGHEST = 2**14
 _DEEPEST = 16  # objects and lists within each other
 
@@ -137,7 +137,7 @@ def _check(header: Header) -> None:
 def _check_model(model: Mapping[str, Any]) -> None:
     if set(model) != {"latent_dim", "mapping_layers"}:
         raise UserError(f"model has the fields {shown(sorted(model))}, not latent_dim and mapping_layers")
-    for name, least, most in (("latent_dim", 1, _WIDEST), ("mapping_layers", 0, 128)):
+    for name, least, most in (("latent_dim", 1, WIDEST), ("mapping_layers", 0, 128)):
         if not _whole(least, most)(model[name]):
             raise UserError(f"model.{name}={shown(model[name])} is not within {least} .. {most}")
 
@@ -167,10 +167,10 @@ def _several(one: Callable[[Any], bool], most: int) -> Callable[[Any], bool]:
 _SPACE: dict[str, Callable[[Any], bool]] = {
     "resolution": _whole(4, _HIGHEST),
     "multiplier": _positive(2**10),
-    "channel_cap": _whole(1, _WIDEST),
+    "channel_cap": _whole(1, WIDEST),
     "num_resolutions": _whole(1, 16),
     "ratios": _several(_positive(1), 16),
-    "min_channels": _whole(1, _WIDEST),
-    "divided_by": _whole(1, _WIDEST),
-    "channels": lambda value: value is None or _several(_whole(1, _WIDEST), 64)(value),
+    "min_channels": _whole(1, WIDEST),
+    "divided_by": _whole(1, WIDEST),
+    "channels": lambda value: value is None or _several(_whole(1, WIDEST), 64)(value),
 }

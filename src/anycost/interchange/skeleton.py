@@ -1,6 +1,7 @@
 """Which tensors a header promises: networks of shapes and memory layouts alone, built without a byte of weights."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -10,9 +11,10 @@ from torch.overrides import TorchFunctionMode
 
 from anycost.architecture import ArchitectureSpace
 from anycost.errors import UserError
-from anycost.interchange.header import Header, generator_form, shown
-from anycost.networks.discriminator import Discriminator
+from anycost.interchange.header import WIDEST, Header, generator_form, shown
+from anycost.networks.discriminator import Discriminator, Trunk
 from anycost.networks.generator import Generator
+from anycost.networks.multiscale_discriminator import MultiscaleDiscriminator
 
 GENERATOR, DISCRIMINATOR, TRUNCATION_MEAN = "generator.", "discriminator.", "truncation_mean"
 DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
@@ -43,9 +45,13 @@ def generator_skeleton(header: Header) -> Generator:
         return Generator(*generator_form(header))
 
 
-def discriminator_skeleton(space: ArchitectureSpace, names: Iterable[str]) -> Discriminator:
-    """The discriminator whose tensors have such `names`: they tell its resolutions and whether it is conditioned."""
+def discriminator_skeleton(space: ArchitectureSpace, names: Iterable[str]) -> Trunk:
+    """The discriminator whose tensors have such `names`: they tell its kind, resolutions and conditioning."""
     listed = list(names)
+    combined = {name for name in listed if name.startswith("combine.")}
+    if combined:
+        with _NoWeights():
+            return MultiscaleDiscriminator(space, len(combined) + 1)
     entries = {name for name in listed if name.startswith("from_rgb.") and name.endswith(".weight")}
     with _NoWeights():
         return Discriminator(space, len(entries), any(".condition." in name for name in listed))
@@ -61,8 +67,9 @@ def check_tensors(header: Header, found: Mapping[str, tuple[Shape, str]], source
     expected = dict(_generator_shapes(space, latent_dim, mapping_layers))
     inner = [name.removeprefix(DISCRIMINATOR) for name in found if name.startswith(DISCRIMINATOR)]
     if inner:
+        widths = _discriminator_channels(space, {name: shape for name, (shape, _) in found.items()})
         try:
-            state = discriminator_skeleton(space, inner).state_dict()
+            state = discriminator_skeleton(replace(space, channels=widths), inner).state_dict()
         except UserError as error:
             raise UserError(f"{source}: its discriminator does not fit: {error}") from error
         expected |= {f"{DISCRIMINATOR}{name}": tuple(tensor.shape) for name, tensor in state.items()}
@@ -82,6 +89,22 @@ def check_tensors(header: Header, found: Mapping[str, tuple[Shape, str]], source
     ]  # fmt: skip
     if any(problems):
         raise UserError(f"{source} does not fit its header: {'; '.join(filter(None, problems))}")
+
+
+def _discriminator_channels(space: ArchitectureSpace, found: Mapping[str, Shape]) -> tuple[int, ...]:
+    """Channels per point of a discriminator as wide as `found` says; of the space itself where a tensor is missing.
+
+    A generator may have been trained against a wider one (`model.discriminator_multiplier`), of which the header says
+    nothing.
+    """
+    channels = list(space.full_channels)
+    for point in range(space.num_points):
+        resolution = space.point_resolution(point)
+        layer = "final_conv" if resolution == 4 else f"blocks.{resolution}.conv1"
+        shape = found.get(f"{DISCRIMINATOR}{layer}.weight", ())
+        if len(shape) == 4 and 1 <= shape[0] <= WIDEST:
+            channels[point] = shape[0]
+    return tuple(channels)
 
 
 def _listed(what: str, names: Collection[str], most: int = 3) -> str:

@@ -76,4 +76,4 @@ def generator_of(source: Mapping[str, Tensor]) -> Generator:
     with torch.random.fork_rng(devices=[]):
         generator = Generator(space, source["to_rgb.0.modulation.weight"].shape[1], depth)
     generator.load_state_dict(source)
-    return generator.eval().requires_grad_(False)
+    return generator.requires_grad_(False)

@@ -8,8 +8,9 @@ from anycost import checkpoints
 from anycost.configuration.schema import TrainConfig
 from anycost.errors import UserError
 from anycost.runs import RunDir
+from anycost.stages.distill import DistillStage
 from anycost.stages.stage import Stage
-from anycost.training.initialisation import initial_weights
+from anycost.training.initialisation import initial_weights, teacher_weights
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,9 @@ def begin(config: TrainConfig, stage: Stage, run: RunDir) -> dict[str, Any]:
         log.info("initialised from %s: %s", file, stage.initialise(tensors))
     elif getattr(stage, "teacher", None) is not None:
         log.warning("stage.consistency.target=teacher with init_from=none: sub-generators imitate random weights")
+    if isinstance(stage, DistillStage):
+        tensors, file = teacher_weights(config, run)
+        log.info("teacher of %s: %s", file, stage.learn_from(tensors))
     return {}
 
 

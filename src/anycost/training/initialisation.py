@@ -1,4 +1,4 @@
-"""`init_from`: where a stage's first weights come from."""
+"""`init_from` and `stage.teacher`: where a stage's first weights come from."""
 
 import logging
 from pathlib import Path
@@ -8,6 +8,7 @@ from torch import Tensor
 from anycost.architecture import ladder
 from anycost.configuration.convert import load_config
 from anycost.configuration.schema import ModelConfig, TrainConfig
+from anycost.configuration.stage_schema import DistillConfig, PruneConfig
 from anycost.errors import UserError
 from anycost.interchange.header import GENERATORS, Header, generator_form
 from anycost.interchange.locating import find_weights
@@ -31,11 +32,35 @@ def initial_weights(config: TrainConfig, run: RunDir) -> tuple[dict[str, Tensor]
         file = _last_finished(config, preceding)
     else:
         file = named_weights(config.init_from, "init_from", config, run)
+    tensors, header = _read_generator(file, "init_from")
+    if isinstance(config.stage, PruneConfig):
+        _check_prunable(file, header, config.model)
+    elif not isinstance(config.stage, DistillConfig):  # which takes the discriminator alone
+        _check_form(file, header, config.model)
+    return tensors, file
+
+
+def teacher_weights(config: TrainConfig, run: RunDir) -> tuple[dict[str, Tensor], Path]:
+    """The tensors that `stage.teacher` of `run` names and their file.
+
+    `UserError` where the student could not be given the same latents and noise, or, with `stage.copy_mapping`, not
+    the same mapping network.
+    """
+    options = config.stage
+    file = named_weights(options.teacher, "stage.teacher", config, run)
+    tensors, header = _read_generator(file, "stage.teacher")
+    form = _form(header)
+    if not options.copy_mapping:
+        form.pop("mapping_layers")
+    _check_equal(form, config.model, f"stage.teacher={file} cannot teach a generator")
+    return tensors, file
+
+
+def _read_generator(file: Path, option: str) -> tuple[dict[str, Tensor], Header]:
     tensors, header = read_weights(file)
     if header.kind not in GENERATORS:
-        raise UserError(f"init_from={file} holds {header.kind} weights, not those of a generator")
-    _check_form(file, header, config.model)
-    return tensors, file
+        raise UserError(f"{option}={file} holds {header.kind} weights, not those of a generator")
+    return tensors, header
 
 
 def named_weights(name: str, option: str, config: TrainConfig, run: RunDir) -> Path:
@@ -58,8 +83,7 @@ def named_weights(name: str, option: str, config: TrainConfig, run: RunDir) -> P
 
 def _check_form(file: Path, header: Header, model: ModelConfig) -> None:
     """What the shapes of tensors do not tell, or tell in a roundabout way: a file may have more mapping layers."""
-    space, latent_dim, layers = generator_form(header)
-    form: dict[str, float] = {"resolution": space.resolution, "latent_dim": latent_dim, "mapping_layers": layers}
+    space, form = generator_form(header)[0], _form(header)
     if ladder(space.resolution, model.multiplier, model.channel_cap) != space.full_channels:
         if space.channels:
             raise UserError(
@@ -67,12 +91,36 @@ def _check_form(file: Path, header: Header, model: ModelConfig) -> None:
                 "model.multiplier and model.channel_cap give: it can be used, not trained"
             )
         form |= {"multiplier": space.multiplier, "channel_cap": space.channel_cap}
+    _check_equal(form, model, f"init_from={file} holds another generator than that")
+
+
+def _check_prunable(file: Path, header: Header, model: ModelConfig) -> None:
+    """The generator in the file is of the model's form, but for channels that pruning takes away."""
+    space = generator_form(header)[0]
+    _check_equal(_form(header), model, f"init_from={file} holds another generator than that")
+    wanted = ladder(space.resolution, model.multiplier, model.channel_cap)
+    if any(count > there for count, there in zip(wanted, space.full_channels, strict=True)):
+        raise UserError(
+            f"stage=prune only takes channels away: init_from={file} has {', '.join(map(str, space.full_channels))}, "
+            f"model.multiplier={model.multiplier:g} and model.channel_cap={model.channel_cap} want "
+            f"{', '.join(map(str, wanted))}; choose a smaller model.multiplier"
+        )
+
+
+def _form(header: Header) -> dict[str, float]:
+    """What two generators share that differ in their channels alone, by the names of `model`."""
+    space, latent_dim, layers = generator_form(header)
+    return {"resolution": space.resolution, "latent_dim": latent_dim, "mapping_layers": layers}
+
+
+def _check_equal(form: dict[str, float], model: ModelConfig, what: str) -> None:
+    """`UserError` unless `model` has all values of `form`: `what` of model.multiplier=..., and what to set."""
     wrong = [name for name, value in form.items() if getattr(model, name) != value]
     if wrong:
         here = ", ".join(f"model.{name}={getattr(model, name)}" for name in wrong)
         options = {"resolution": "data.resolution"}
         fitting = " ".join(f"{options.get(name, f'model.{name}')}={form[name]}" for name in wrong)
-        raise UserError(f"init_from={file} holds another generator than that of {here}; train it with {fitting}")
+        raise UserError(f"{what} of {here}; train it with {fitting}")
 
 
 def _last_finished(config: TrainConfig, preceding: str | None) -> Path:

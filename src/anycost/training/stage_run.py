@@ -7,14 +7,25 @@ import pytorch_lightning as pl
 from anycost import checkpoints
 from anycost.callbacks.stopping import StopCallback, Stopped
 from anycost.configuration.schema import TrainConfig
-from anycost.configuration.stage_schema import AdaChConfig, AttributesConfig, MultiresConfig, Stylegan2Config
+from anycost.configuration.stage_schema import (
+    AdaChConfig,
+    AttributesConfig,
+    DistillConfig,
+    MsgGanConfig,
+    MultiresConfig,
+    PruneConfig,
+    Stylegan2Config,
+)
 from anycost.errors import UserError
 from anycost.interchange.weights import write_weights
 from anycost.runs import RunDir, RunRecord
 from anycost.stages.ada_ch import AdaChStage
 from anycost.stages.attributes import AttributesStage
+from anycost.stages.distill import DistillStage
+from anycost.stages.msg_gan import MsgGanStage
 from anycost.stages.multires import MultiresStage
 from anycost.stages.phases import Diverged
+from anycost.stages.prune import PruneStage
 from anycost.stages.stage import Stage, stage_length
 from anycost.stages.stylegan2 import Stylegan2Stage
 from anycost.training.beginning import begin
@@ -70,6 +81,12 @@ def build_stage(config: TrainConfig) -> Stage:
         return MultiresStage(config)
     if isinstance(options, Stylegan2Config):
         return Stylegan2Stage(config)
+    if isinstance(options, MsgGanConfig):
+        return MsgGanStage(config)
+    if isinstance(options, DistillConfig):
+        return DistillStage(config)
+    if isinstance(options, PruneConfig):
+        return PruneStage(config)
     if isinstance(options, AttributesConfig):
         return AttributesStage(config)
     raise UserError(f"stage={options.name} is not a stage that trains by itself")
