@@ -31,6 +31,9 @@ class FakeStage:
     def evaluation_generator(self) -> Generator:
         return self.ema
 
+    def imitated_generator(self) -> None:
+        return None
+
     def log_values(self, values: dict[str, float]) -> None:
         self.logged.append((self.clock.images, values))
 

@@ -43,9 +43,10 @@ class MetricsCallback(pl.Callback):
         if not trainer.is_global_zero:
             return
         config, data = self.config, trainer.datamodule  # type: ignore[attr-defined]
-        filter = stage.config.data.filter
+        filter, imitates = stage.config.data.filter, stage.imitated_generator() is not None
         protocols = [
-            in_training(name, config.features, config.perceptual, config.samples, filter) for name in config.names
+            in_training(name, config.features, config.perceptual, config.samples, filter, imitates)
+            for name in config.names
         ]
         self._measures = build_measures(protocols, stage.device)
         self._reference = Reference(data.source, data.config, self.cache, stage.device)
@@ -79,8 +80,9 @@ class MetricsCallback(pl.Callback):
         architectures = {label: one for text in texts for label, one in stage.space.parse_all(text).items()}
         resize = partial(downsample, filter=stage.config.data.filter)
         subject = GeneratorSubject(
-            stage.evaluation_generator(), "the generator in training", "", stage.clock.images, architectures, resize
-        )
+            stage.evaluation_generator(), "the generator in training", "", stage.clock.images, architectures, resize,
+            stage.imitated_generator(),
+        )  # fmt: skip
         plan = Plan(subject, self._measures, reference, reference.identity, self.config.batch_size)
         order = [measure.protocol.name for measure in self._measures]
         return sorted(evaluate_in_memory(plan), key=lambda one: order.index(one.protocol.name))

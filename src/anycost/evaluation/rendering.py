@@ -33,7 +33,7 @@ class Rendered:
     Shared are latents, styles, noise maps and, where `with_target`, the full generator's image. A lower output is
     taken from the run of a higher one that has the same channels so far. With `sampling.pairs` a batch also has the
     images a little further (`epsilon`) on the way to another style in W. `resize` is the filter that brings the full
-    generator's image to another resolution.
+    generator's image to another resolution; with `imitated`, the target is the image of that generator instead.
     """
 
     generator: Generator
@@ -42,12 +42,16 @@ class Rendered:
     with_target: bool
     epsilon: float = 0.0
     resize: Resize = antialiased
+    imitated: Generator | None = None
     ahead: bool | None = None  # draw the next batch while this one is rendered; default: where there is a GPU
 
     def __post_init__(self) -> None:
         self._full = self.generator.space.full()
-        self._hosts = _hosts([*([self._full] if self.with_target else []), *self.architectures.values()])
+        own_target = self.with_target and self.imitated is None
+        self._hosts = _hosts([*([self._full] if own_target else []), *self.architectures.values()])
         self._highest = max(host.resolution for host in self._hosts.values())
+        if self.with_target and self.imitated is not None:
+            self._highest = max(self._highest, self.imitated.space.resolution)
         self._mean = self.generator.truncation_center() if self.sampling.truncation != 1 else None
 
     def batches(self, ranges: Iterable[Range]) -> Iterator[Iterator[Batch]]:
@@ -81,10 +85,20 @@ class Rendered:
         first, second = _Runs(self, styles, drawn.noise), None
         if drawn.other is not None:
             second = _Runs(self, torch.lerp(styles, self._styles(drawn.other), self.epsilon), drawn.noise)
-        target = Target(first.images(self._full, keep=True), self.resize) if self.with_target else None
+        target = Target(self._compared(drawn, first), self.resize) if self.with_target else None
         for label, architecture in self.architectures.items():
             images = first.images(architecture)
             yield Batch(images, target, second.images(architecture) if second else None, label)
+
+    @torch.no_grad()
+    def _compared(self, drawn: "_Drawn", own: "_Runs") -> Tensor:
+        """Images of the full generator, or of the one that is imitated."""
+        wide, psi = self.imitated, self.sampling.truncation
+        if wide is None:
+            return own.images(self._full, keep=True)
+        mean = wide.truncation_center() if psi != 1 else None
+        with full_precision(drawn.latents.device.type):
+            return wide(drawn.latents, truncation=psi, truncation_mean=mean, noise=drawn.noise)
 
     @torch.no_grad()
     def _styles(self, latents: Tensor) -> Tensor:

@@ -43,7 +43,10 @@ class Subject(Protocol):
 
 @dataclass
 class GeneratorSubject:
-    """Sub-generators of one generator; `resize` brings the full one's images to the others' resolutions."""
+    """Sub-generators of one generator; `resize` brings the images that they are compared with to their resolutions.
+
+    These are the full generator's, or those of `imitated`, another generator of the same latents.
+    """
 
     generator: Generator
     title: str
@@ -51,6 +54,7 @@ class GeneratorSubject:
     images: int
     architectures: Mapping[str, Architecture]
     resize: Resize = antialiased
+    imitated: Generator | None = None
 
     def check(self, protocols: Iterable[MetricProtocol]) -> None:
         """Everything can be measured on a generator."""
@@ -64,6 +68,7 @@ class GeneratorSubject:
             with_target=any(measure.needs_target for measure in measures),
             epsilon=first.protocol.epsilon or 0.0,
             resize=self.resize,
+            imitated=self.imitated,
         )
 
 

@@ -119,12 +119,13 @@ class MetricProtocol:
 
 
 def in_training(
-    kind: str, features: str, perceptual: str, samples: int, filter: str = "bilinear"
+    kind: str, features: str, perceptual: str, samples: int, filter: str = "bilinear", imitates: bool = False
 ) -> MetricProtocol:
     """The protocol behind `metrics.names=[kind]`; raises `UserError` for an unknown kind.
 
     Its name says what it is: `frechet5000_inception`. Frechet distance takes the moments of all samples, kernel
-    distance all pairs of them, of `samples` real images at most. `filter` is the data pyramid's.
+    distance all pairs of them, of `samples` real images at most. `filter` is the data pyramid's. With `imitates`,
+    consistency is that of another generator with the wide one that it imitates: `wide_consistency500_lpips`.
     """
     if kind in ("frechet", "kernel"):
         resize = TENSORFLOW_299 if features == "inception" else UNRESIZED
@@ -133,14 +134,15 @@ def in_training(
         )
     if kind == "consistency":
         samples = min(samples, CONSISTENCY_SAMPLES)
+        name = f"{'wide_' if imitates else ''}{kind}{samples}_{perceptual}"
         return MetricProtocol(
-            f"{kind}{samples}_{perceptual}", kind, perceptual, samples, "none", PERCEPTUAL_256, "none", "const",
-            target=full_image(filter),
+            name, kind, perceptual, samples, "none", PERCEPTUAL_256, "none", "const",
+            target=full_image(filter, "wide" if imitates else "full"),
         )  # fmt: skip
     raise UserError(f"metrics.names={kind} is not one of {', '.join(TRAINING_KINDS)}")
 
 
-def full_image(filter: str) -> str:
+def full_image(filter: str, generator: str = "full") -> str:
     """The target of consistency [Anycost, Eq. 5]: the names of the filters are those of the data pyramid."""
-    antialiased = " antialiased" if filter == "bilinear" else ""
-    return f"full generator's image, same latent and noise, at the architecture's resolution by {filter}{antialiased}"
+    resize = f"{filter} antialiased" if filter == "bilinear" else filter
+    return f"{generator} generator's image, same latent and noise, at the architecture's resolution by {resize}"

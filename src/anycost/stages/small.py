@@ -20,7 +20,7 @@ class SmallStage(Stylegan2Stage):
         """Room for the checkpoint's teacher. `UserError` where it has none: it is one of another stage."""
         teacher = network_part(state, "teacher")
         if not teacher:
-            raise UserError(f"the checkpoint holds no wide generator, so it does not continue stage={self.options.name}")
+            raise UserError(f"the checkpoint holds no wide generator: it does not continue stage={self.options.name}")
         self.teacher = generator_of(teacher)
 
     def imitated_generator(self) -> Generator | None:
