@@ -17,6 +17,7 @@ BENCHMARKS = {
     "latency": "milliseconds and pictures per second at several budgets, measured and predicted",
     "inference": "frozen sub-generators: speed, error, memory, against the plain definition and the peak",
     "search": "evolution, random search and NSGA-II at equal evaluations, against the true optimum",
+    "scaling": "what data-parallel training costs on paper: operations, bytes all-reduced, efficiency, GPU hours",
     "training": "speed and memory of adaptive-channel steps, against the plain definition of the same step",
 }  # each is a module of commands/benchmarks
 
