@@ -14,9 +14,13 @@ import torch
 from PIL import Image
 
 from anycost import checkpoints
+from anycost.architecture import ArchitectureSpace
 from anycost.commands import main
 from anycost.configuration.composition import compose
+from anycost.interchange.weights import generator_header, generator_tensors, write_weights
 from anycost.loggers.table import read_rows
+from anycost.networks.discriminator import Discriminator
+from anycost.networks.generator import Generator
 from anycost.runs import RunDir
 from anycost.training import run
 
@@ -33,7 +37,13 @@ STAGES = {
     "ada_ch": ["stage=ada_ch", "init_from=none", "stage.consistency.perceptual=none", "stage.sampled_resolutions=2"],
     "flexible": ["stage=ada_ch", "stage.mode=flexible", "init_from=none", "stage.consistency.perceptual=none",
                  "stage.consistency.target=teacher"],
+    "reduced": ["stage=ada_ch", "stage.discriminator=reduced", "init_from=none",
+                "stage.consistency.perceptual=none", "stage.sampled_resolutions=2"],
+    "msg_gan": ["stage=msg_gan"],
+    "distill": ["stage=distill", "stage.teacher={wide}", "stage.perceptual=none"],
+    "prune": ["stage=prune", "init_from={wide}"],
 }
+HALF = ["model.multiplier=0.00390625", "model.discriminator_multiplier=0.0078125"]  # 4 channels at 16 px, not 8
 
 
 @pytest.fixture(autouse=True)
@@ -60,12 +70,26 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def arguments(pictures: Path) -> Callable[..., list[str]]:
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights file of a generator and a discriminator with twice the channels of `HALF` at 16 px, untrained."""
+    space, file = ArchitectureSpace(16, 2**-7, 8, num_resolutions=1), tmp_path_factory.mktemp("wide") / "w.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        generator, discriminator = Generator(space, 16, 2), Discriminator(space, 1)
+    networks = {f"discriminator.{name}": x for name, x in discriminator.state_dict().items()}
+    write_weights(file, generator_tensors(generator) | networks, generator_header(generator, "training"))
+    return file
+
+
+@pytest.fixture(scope="session")
+def arguments(pictures: Path, wide: Path) -> Callable[..., list[str]]:
     """The command line of a tiny run of `stage`, with all regularisers every second step."""
 
     def build(stage: str, *overrides: str) -> list[str]:
         every = [] if stage == "pipeline" else ["stage.r1.every=2"]
-        return [*SMALL, f"data.path={pictures}", *STAGES[stage], *every, *overrides]
+        half = HALF if stage in ("distill", "prune") else []
+        own = [text.format(wide=wide) for text in STAGES[stage]]
+        return [*SMALL, f"data.path={pictures}", *own, *half, *every, *overrides]
 
     return build
 

@@ -4,7 +4,7 @@ from anycost.configuration.schema import TrainConfig
 from anycost.configuration.stage_schema import MultiresConfig
 from anycost.stages.base import AdversarialStage
 from anycost.stages.planning import Planner, full_architecture
-from anycost.stages.spaces import model_space
+from anycost.stages.spaces import full_at_each, model_space
 
 
 class MultiresStage(AdversarialStage):
@@ -27,4 +27,4 @@ class MultiresStage(AdversarialStage):
 
     def shown_architectures(self) -> list[str]:
         """The full width at every trained resolution."""
-        return ["full", *(f"full@{resolution}" for resolution in reversed(self.resolutions[:-1]))]
+        return full_at_each(self.resolutions)

@@ -1,5 +1,6 @@
 """From the configuration of model and stage to the space of architectures."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from anycost.architecture import ArchitectureSpace
@@ -20,6 +21,11 @@ def model_space(model: ModelConfig, num_resolutions: int, stage: AdaChConfig | N
         min_channels=stage.min_channels,
         divided_by=stage.divided_by,
     )
+
+
+def full_at_each(resolutions: Sequence[int]) -> list[str]:
+    """Text forms of the full width at each of `resolutions` (ascending), the highest first."""
+    return ["full", *(f"full@{resolution}" for resolution in reversed(resolutions[:-1]))]
 
 
 def discriminator_space(model: ModelConfig, space: ArchitectureSpace) -> ArchitectureSpace:
