@@ -58,7 +58,7 @@ start() {
 # Another program may take a port between the look and the start: then all begins again with others.
 start_daemons() {
     for _ in 1 2 3 4; do
-        rm -rf "$dir"/{munge,state,log,spool,gpu?,*.pid}
+        rm -rf "$dir"/{munge,state,log,spool,gres.conf,gpu?,*.pid}
         mkdir -m 755 "$dir"/{munge,state,log,spool}
         write_configuration
         (umask 077 && head -c 1024 /dev/urandom >"$dir/munge/key")
