@@ -1,6 +1,7 @@
 """Local processes that belong together: they end with the one that started them, and their last words are heard."""
 
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -21,6 +22,20 @@ def end_with_parent() -> None:
         while os.getppid() == int(parent):
             time.sleep(1)
         os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def stop_with_parent() -> None:
+    """As `end_with_parent`, for a process that has something to save: it gets SIGTERM, as if somebody had sent it."""
+    parent = os.environ.get(PARENT)
+    if parent is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(parent):
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
 

@@ -86,6 +86,8 @@ def hydra_arguments(arguments: Sequence[str]) -> list[str]:
     sweep = "-m" in arguments or "--multirun" in arguments
     plain = [text for text in arguments if text not in ("-m", "--multirun")]
     overrides = without_plus(protect_paths(plain, sweep), list(config_groups()))
+    if not sweep and any(text.startswith("hydra/launcher=") for text in overrides):
+        raise UserError("hydra/launcher hands out the runs of a multirun: add -m, also for a single run")
     if not sweep:
         return overrides
     overrides = [_after_the_row(text) for text in overrides]

@@ -16,8 +16,9 @@ def config_home() -> Path:
 def config_groups() -> dict[str, list[str]]:
     """The options of every group, `{"stage": ["ada_ch", ...], "experiments": ["official/ada_ch", ...], ...}`."""
     home = config_home()
-    folders = [folder for folder in sorted((home / "conf").iterdir()) if folder.is_dir() and folder.name != "local"]
-    groups = {folder.name: folder for folder in [*folders, home / "experiments"]}
+    own = [folder for folder in sorted((home / "conf").iterdir()) if folder.is_dir()]
+    groups = {folder.name: folder for folder in own if folder.name not in ("local", "hydra")}
+    groups |= {"hydra/launcher": home / "conf/hydra/launcher", "experiments": home / "experiments"}
     return {
         name: sorted(file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.yaml"))
         for name, folder in groups.items()

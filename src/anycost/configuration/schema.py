@@ -208,6 +208,7 @@ class ClusterConfig:
 
     name: str = option("default", "name of the cluster")
     detach: bool = option(False, "return once the jobs are submitted")
+    prepare_only: bool = option(False, "check and record the jobs, and leave it to you to submit them")
     max_parallel: int | None = option(
         None, "most jobs at a time; default: what the scheduler allows, locally what the cores allow", at_least=1
     )

@@ -35,12 +35,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A multirun folder and its jobs in the order of the command; `created` is the time in UTC, ISO 8601."""
+    """A multirun folder and its jobs in the order of the command.
+
+    `command` was started in the folder `cwd`; `created` is the time in UTC, ISO 8601.
+    """
 
     folder: Path
     command: list[str]
     jobs: list[Job]
     created: str = ""
+    cwd: str = ""
 
     @property
     def name(self) -> str:
@@ -56,6 +60,12 @@ class Sweep:
     def run_dir(self, job: Job) -> Path:
         """The run folder of a job."""
         return self.folder / job.folder
+
+    def label(self, job: Job) -> str:
+        """What tells the job from the others, for people: `seed=1`; all its overrides where it is alone."""
+        others = [set(other.overrides) for other in self.jobs if other.index != job.index]
+        common = set.intersection(*others) if others else set()
+        return " ".join(text for text in job.overrides if text not in common) or job.folder
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ def write_sweep(sweep: Sweep) -> None:
     """Write `sweep.json`; a sweep that is there keeps its time of creation."""
     path = sweep.folder / SWEEP_FILE
     created = sweep.created or (read_sweep(sweep.folder).created if path.exists() else now())
-    content = {"name": sweep.name, "command": sweep.command, "created": created,
+    content = {"name": sweep.name, "command": sweep.command, "created": created, "cwd": sweep.cwd,
                "jobs": [asdict(job) for job in sweep.jobs]}
     with atomic_write(path, "w") as file:
         json.dump(content, file, indent=1)
@@ -95,7 +105,8 @@ def read_sweep(folder: Path | str) -> Sweep:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         jobs = [_job(entry) for entry in content["jobs"]]
-        return Sweep(folder, [str(word) for word in content["command"]], jobs, str(content["created"]))
+        command = [str(word) for word in content["command"]]
+        return Sweep(folder, command, jobs, str(content["created"]), str(content.get("cwd", "")))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{folder} is not the folder of a sweep: it has no {SWEEP_FILE}; name a folder under "
                         "logs/train/multiruns that hydra/launcher=slurm or hydra/launcher=local made") from error

@@ -30,6 +30,7 @@ class QueuedJob:
     state: str
     reason: str = ""
     nodes: str = ""
+    name: str = ""
 
     @property
     def waiting(self) -> bool:
@@ -56,6 +57,11 @@ def require_slurm() -> None:
         raise SlurmError(f"SLURM_CONF={named} cannot be read; let it name the cluster's slurm.conf, or unset it where "
                          "the cluster's commands find their configuration by themselves")
     _call(["scontrol", "show", "partition", "--oneliner"])
+
+
+def test(script: str) -> None:
+    """Raise `SlurmError` where sbatch would refuse the script, or take it and leave it in the queue for ever."""
+    _call(["sbatch", "--test-only"], script, environment_of(script, os.environ))
 
 
 def submit(script: str) -> str:
@@ -88,14 +94,15 @@ def queue(ids: Iterable[str]) -> dict[str, QueuedJob]:
     wanted = sorted(set(ids))
     if not wanted:
         return {}
-    command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r|%N", f"--jobs={','.join(wanted)}"]
+    command = ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r|%N|%j",
+               f"--jobs={','.join(wanted)}"]
     try:
         answer = _call(command)
     except SlurmError as error:
         if "Invalid job id" in str(error):  # said where none of them is known any more
             return {}
         raise
-    rows = [line.strip().split("|") for line in answer.splitlines() if line.count("|") == 3]
+    rows = [line.strip().split("|", 4) for line in answer.splitlines() if line.count("|") >= 4]
     return {row[0]: QueuedJob(*row) for row in rows}
 
 

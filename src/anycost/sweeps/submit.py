@@ -1,0 +1,101 @@
+"""What is left to do of a sweep, and how SLURM gets it: arrays of jobs, in the order of what they start from."""
+
+import socket
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from anycost.configuration.convert import load_config
+from anycost.configuration.schema import TrainConfig
+from anycost.configuration.stage_schema import PipelineConfig
+from anycost.errors import UserError
+from anycost.files import atomic_write
+from anycost.runs import RunDir
+from anycost.sweeps import slurm
+from anycost.sweeps.record import Job, Submission, Sweep, append_submission, now, read_submissions
+from anycost.sweeps.script import LOGS, batch_script
+
+
+def is_finished(sweep: Sweep, job: Job) -> bool:
+    """Whether the job's run holds all that its configuration would train."""
+    folder = RunDir(sweep.run_dir(job))
+    try:
+        config = load_config(folder.config)
+    except FileNotFoundError:
+        return False
+    if isinstance(config.stage, PipelineConfig):
+        stages = (config.stage.stylegan2, config.stage.multires, config.stage.ada_ch)
+        return all(_holds(RunDir(folder.path / stage.name), stage.kimg, config) for stage in stages)
+    return _holds(folder, config.stage.kimg, config)
+
+
+def _holds(run: RunDir, kimg: float, config: TrainConfig) -> bool:
+    record, batch = run.read_record(), config.data.batch_size
+    wanted = max(round(kimg * 1000) // batch, 1) * batch
+    return record is not None and record.state == "finished" and record.images >= wanted and run.weights.exists()
+
+
+def in_slurm_queue(sweep: Sweep) -> dict[int, str]:
+    """Index of every job that waits or runs in SLURM's queue -> the id of its array task."""
+    submitted = [(index, slurm.task_id(entry.id, index)) for entry in read_submissions(sweep.folder)
+                 if entry.executor == "slurm" for index in entry.indices]
+    if not submitted:
+        return {}
+    known = slurm.queue({task.partition("_")[0] for _, task in submitted})
+    return {index: task for index, task in submitted if task in known and known[task].active}
+
+
+def to_hand_out(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> list[Job]:
+    """Those of `jobs` that are neither finished nor in the queue."""
+    return [job for job in jobs if job.index not in queued and not is_finished(sweep, job)]
+
+
+def submit_to_slurm(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> list[Submission]:
+    """Submit `jobs` as one array per set of resources and of jobs they wait for; each run folder has its config.yaml.
+
+    Jobs that others start from come first, and these wait for them (`afterok`). sbatch is asked beforehand whether it
+    would take every script: one that is refused, or would wait for ever, is an error before anything is submitted.
+    """
+    configs = {job.index: load_config(RunDir(sweep.run_dir(job)).config) for job in jobs}
+    for job in jobs:
+        origins_left(sweep, job, [*queued, *configs])
+    for script in sorted({batch_script(sweep, [replace(job, index=0)], configs[job.index]) for job in jobs}):
+        slurm.test(script)
+    done, left, tasks = [], list(jobs), dict(queued)
+    (sweep.folder / LOGS).mkdir(parents=True, exist_ok=True)
+    while left:
+        for members, after in _ready(sweep, left, configs, tasks):
+            script = batch_script(sweep, members, configs[members[0].index], after)
+            array = slurm.submit(script)
+            entry = Submission(now(), "slurm", array, socket.gethostname(), [job.index for job in members])
+            append_submission(sweep.folder, entry)
+            with atomic_write(sweep.folder / LOGS / f"{array}.sh", "w") as file:
+                file.write(script)
+            done.append(entry)
+            tasks |= {job.index: slurm.task_id(array, job.index) for job in members}
+            left = [job for job in left if job not in members]
+    return done
+
+
+def _ready(
+    sweep: Sweep, left: Sequence[Job], configs: dict[int, TrainConfig], tasks: dict[int, str]
+) -> list[tuple[list[Job], list[str]]]:
+    """The arrays that can be submitted now, with the ids of the tasks that they wait for."""
+    arrays: dict[str, tuple[list[Job], list[str]]] = {}
+    waiting = {job.index for job in left}
+    for job in left:
+        if waiting.intersection(job.after):
+            continue
+        after = [tasks[index] for index in origins_left(sweep, job, tasks)]
+        alike = batch_script(sweep, [replace(job, index=0)], configs[job.index], after)
+        arrays.setdefault(alike, ([], after))[0].append(job)
+    return list(arrays.values())
+
+
+def origins_left(sweep: Sweep, job: Job, known: Collection[int]) -> list[int]:
+    """The jobs that `job` waits for and that are not finished; `UserError` where one of them is not in `known`."""
+    left = [index for index in job.after if not is_finished(sweep, sweep.job(index))]
+    if missing := [index for index in left if index not in known]:
+        raise UserError(f"job {job.index} starts from the weights of job {missing[0]}, which is neither finished nor "
+                        "in the queue; hand it out too")
+    return left
+
