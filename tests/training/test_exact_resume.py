@@ -16,7 +16,9 @@ Same = Callable[[RunDir, RunDir], None]
 STAGES = ["stylegan2", "multires", "ada_ch", "flexible"]
 
 
-@pytest.mark.parametrize(("stage", "precision"), [*product(STAGES, ["32", "bf16-mixed"]), ("ada_ch", "64")])
+@pytest.mark.parametrize(("stage", "precision"), [
+    *product(STAGES, ["32", "bf16-mixed"]), ("ada_ch", "64"), ("reduced", "32"), ("msg_gan", "32"),
+])
 def test_halves_equal_the_whole(train: Train, same_state: Same, stage: str, precision: str) -> None:
     """24 images are 3 steps: in the middle of a window of logged values, of R1 and of path length (2 steps each)."""
     option = f"trainer.precision={precision}"

@@ -23,7 +23,7 @@ DOUBLE = ["trainer.precision=64", "data.batch_size=16"]
 Same = Callable[[RunDir, RunDir], None]
 
 
-@pytest.mark.parametrize("stage", ["stylegan2", "multires", "ada_ch", "flexible"])
+@pytest.mark.parametrize("stage", ["stylegan2", "multires", "ada_ch", "flexible", "reduced", "msg_gan"])
 def test_micro_batches_equal_the_whole(train: Train, same_but_rounding: Same, stage: str) -> None:
     parts = train("parts", stage, 64, *DOUBLE, "trainer.micro_batch=4")
     same_but_rounding(train("whole", stage, 64, *DOUBLE), parts)
@@ -71,11 +71,12 @@ def test_two_processes_equal_one(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stage", ["ada_ch", "reduced", "msg_gan"])
 def test_another_number_of_processes_continues(
-    train: Train, same_but_rounding: Same, caplog: pytest.LogCaptureFixture
+    train: Train, same_but_rounding: Same, caplog: pytest.LogCaptureFixture, stage: str
 ) -> None:
-    train("run", "ada_ch", 32, *DOUBLE)
-    two = train("run", "ada_ch", 64, *DOUBLE, "trainer.devices=2")
+    train("run", stage, 32, *DOUBLE)
+    two = train("run", stage, 64, *DOUBLE, "trainer.devices=2")
     lines = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
     assert lines == ["continuing, but not exact to the bit: processes was 1, is 2"]
-    same_but_rounding(train("whole", "ada_ch", 64, *DOUBLE), two)
+    same_but_rounding(train("whole", stage, 64, *DOUBLE), two)

@@ -11,7 +11,7 @@ from anycost.runs import RunDir
 Train = Callable[..., RunDir]
 
 
-@pytest.mark.parametrize("stage", ["stylegan2", "multires", "flexible"])
+@pytest.mark.parametrize("stage", ["stylegan2", "multires", "flexible", "reduced", "msg_gan"])
 def test_recomputed_blocks_change_nothing(
     train: Train, same_but_rounding: Callable[[RunDir, RunDir], None], stage: str
 ) -> None:
