@@ -22,6 +22,7 @@ VERBS = {
     "push": "put weights on a Hugging Face hub: anycost push weights=RUN repo=OWNER/NAME",
     "pull": "get weights from there: anycost pull name=OWNER/NAME",
     "report": "tables and figures of what runs have measured: anycost report logs/train/runs/NAME",
+    "sweep": "the jobs of a multirun: anycost sweep status logs/train/multiruns/NAME",
     "options": "print the options of the configuration: anycost options stage",
 }
 

@@ -40,7 +40,8 @@ class Progress:
         stage: the stage of the present; `multires 2/3` in a pipeline.
         images: seen by now; over all stages of a pipeline.
         total_kimg: thousands of images that the run is to see; None where config.yaml does not say.
-        state: of run.json (`running`, `stopped`, `finished`); of a pipeline that of its last stage; "" before any.
+        state: of run.json (`running`, `stopped`, `finished`), of a pipeline that of its newest stage; "" before any.
+            `finished` only where all images of the configuration are seen: it may have grown since.
         wandb: URL, or `offline: wandb sync PATH`; "" where the run does not log there.
     """
 
@@ -60,7 +61,10 @@ def read_progress(folder: Path) -> Progress:
     started = [stage for stage in stages if (stage.folder / "run.json").exists()]
     records = [_mapping(_read_json(stage.folder / "run.json")) for stage in started]
     lengths = [stage.kimg for stage in stages if stage.kimg is not None]
+    batch = _whole(_mapping(config.get("data")).get("batch_size"))
     state = str(records[-1].get("state", "")) if records else ""
+    if state == "finished" and not (len(started) == len(stages) and _complete(stages[-1], records[-1], batch)):
+        state = "stopped"
     return Progress(
         config=config,
         stage=_stage_name(stages, started),
@@ -69,7 +73,7 @@ def read_progress(folder: Path) -> Progress:
             for stage, record in zip(started, records, strict=True)
         ),
         total_kimg=sum(lengths) if len(lengths) == len(stages) else None,
-        state="stopped" if state == "finished" and len(started) < len(stages) else state,
+        state=state,
         best=next((best for stage in reversed(started) if (best := _best(stage.folder, config))), None),
         wandb=_wandb(started[-1].folder) if started else "",
     )
@@ -104,6 +108,11 @@ def _stages(folder: Path, options: Mapping[str, Any]) -> list[_Stage]:
     if options.get("name") == "pipeline":
         return [_Stage(name, folder / name, _kimg(options.get(name))) for name in PIPELINE]
     return [_Stage(str(options.get("name", "")), folder, _kimg(options))]
+
+
+def _complete(stage: _Stage, record: Mapping[str, Any], batch: int) -> bool:
+    """Whether all images are seen; training is of whole batches, and of one at least."""
+    return stage.kimg is None or _whole(record.get("images")) + batch > round(stage.kimg * 1000)
 
 
 def _kimg(options: Any) -> float | None:
