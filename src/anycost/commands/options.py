@@ -54,7 +54,7 @@ def _section(group: str, kind: Any) -> Iterator[str]:
     if group == "stage":
         yield "Every adversarial stage (`stage.stylegan2.kimg` and so on under `stage=pipeline`):\n"
         yield _keys(_rows(StageConfig, "stage."))
-        for name in ("multires", "ada_ch", "attributes"):
+        for name in ("multires", "ada_ch", "msg_gan", "distill", "attributes"):
             yield f"`stage={name}`{' besides' if issubclass(STAGES[name], StageConfig) else ''}:\n"
             yield _keys(_rows(STAGES[name], "stage.", besides=_parent(STAGES[name])))
     elif kind is TrainConfig:
