@@ -11,13 +11,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch.distributed as dist
+from pytorch_lightning.plugins.environments import ClusterEnvironment, LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
 from anycost.configuration.schema import TrainConfig, TrainerConfig
 from anycost.errors import UserError
 from anycost.processes import PARENT, end_with_parent, failure
+from anycost.training.slurm_step import check_step, meeting_point, read_step
 
-_LAUNCHED = ("LOCAL_RANK", "SLURM_PROCID", "TORCHELASTIC_RUN_ID")
+_LAUNCHED = ("LOCAL_RANK", "TORCHELASTIC_RUN_ID")
 _GRACE_SEC = 15.0
 
 
@@ -35,9 +37,17 @@ def build_strategy(config: TrainerConfig) -> Strategy | str:
     return ReplicaStrategy() if config.devices * config.num_nodes > 1 else "auto"
 
 
+def cluster_environments() -> list[ClusterEnvironment]:
+    """For Lightning's `plugins`: processes are what LOCAL_RANK, NODE_RANK and WORLD_SIZE say; none under torchrun.
+
+    By itself it takes any shell in a SLURM job for a process of srun, and answers SLURM's signals.
+    """
+    return [] if "TORCHELASTIC_RUN_ID" in os.environ else [LightningEnvironment()]
+
+
 def started_elsewhere() -> bool:
-    """Whether SLURM, torchrun or a parent process already started one process per device."""
-    return any(name in os.environ for name in _LAUNCHED)
+    """Whether srun, torchrun or a parent process already started one process per device."""
+    return any(name in os.environ for name in _LAUNCHED) or read_step() is not None
 
 
 def process_rank() -> int:
@@ -45,15 +55,23 @@ def process_rank() -> int:
 
     torchrun comes first, as in Lightning: srun may have started it, and gives all its processes one SLURM_PROCID.
     """
-    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
-        if name in os.environ:
-            return int(os.environ[name])
-    return 0
+    if "RANK" in os.environ:
+        return int(os.environ["RANK"])
+    if (step := read_step()) is not None:
+        return step.rank
+    return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def check_launcher(config: TrainConfig) -> None:
-    """Raise `UserError` where processes that were started elsewhere would each look for a folder of their own."""
+    """Raise `UserError` where processes that were started elsewhere are not those of this run, or cannot be."""
     several = config.trainer.devices * config.trainer.num_nodes > 1
+    if (step := read_step()) is not None:
+        check_step(step, config.trainer)
+    elif config.trainer.num_nodes > 1 and not started_elsewhere():
+        raise UserError(
+            f"trainer.num_nodes={config.trainer.num_nodes} needs a launcher that starts the processes of every node: "
+            "srun or torchrun (in a batch script of SLURM: srun python train.py ..., see slurm/ddp.sbatch)"
+        )
     if config.resume == "never" and several and started_elsewhere() and PARENT not in os.environ:
         raise UserError("resume=never: processes of a launcher cannot agree on a new folder; name one with run=NAME")
 
@@ -65,6 +83,21 @@ def wait_for_all() -> None:
 
 
 @contextmanager
+def joined_processes(config: TrainConfig, config_file: Path) -> Iterator[None]:
+    """Be one of the processes of a run while the block runs: of those that srun started, or with local ones."""
+    if (step := read_step()) is None:
+        with local_processes(config.trainer, config_file):
+            yield
+        return
+    before = dict(os.environ)
+    os.environ |= step.environment | meeting_point(step, config.cluster.main_address)
+    try:
+        yield
+    finally:
+        _leave(before)
+
+
+@contextmanager
 def local_processes(config: TrainerConfig, config_file: Path) -> Iterator[None]:
     """Start the other processes of this machine and be rank 0 of them; nothing where they exist or one is enough.
 
@@ -73,14 +106,10 @@ def local_processes(config: TrainerConfig, config_file: Path) -> Iterator[None]:
     this process dies, they end too.
     """
     if config.devices == 1 or started_elsewhere():
-        end_with_parent()
+        if "LOCAL_RANK" in os.environ:
+            end_with_parent()
         yield
         return
-    if config.num_nodes > 1:
-        raise UserError(
-            f"trainer.num_nodes={config.num_nodes} needs a launcher that starts the processes of every node: "
-            "srun or torchrun"
-        )
     before = dict(os.environ)
     os.environ |= {
         "MASTER_ADDR": "127.0.0.1",
@@ -100,10 +129,15 @@ def local_processes(config: TrainerConfig, config_file: Path) -> Iterator[None]:
         raise
     finally:
         children.end()
-        if dist.is_initialized():
-            dist.destroy_process_group()
-        os.environ.clear()
-        os.environ.update(before)
+        _leave(before)
+
+
+def _leave(environment: dict[str, str]) -> None:
+    """Leave the group of processes; the variables are those of `environment` again."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 class _Children(threading.Thread):
