@@ -50,8 +50,8 @@ def remembered() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in _before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for each, handler in _before.items():
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)
         _before.clear()
         _first = 0
 
@@ -59,6 +59,15 @@ def remembered() -> Iterator[None]:
 def received() -> int:
     """The first signal that came, 0 where none did."""
     return _first
+
+
+def heed() -> None:
+    """Where all is done and a signal came meanwhile, leave the program, so that nothing else starts.
+
+    A job that has done all is left to end well.
+    """
+    if _first and not _patient():
+        Stopped(_first).leave()
 
 
 def handler_before(number: int) -> Handler:
@@ -96,7 +105,7 @@ def _end_at_the_word_of_the_parent() -> None:
 
 
 def _stopping() -> list[signal.Signals]:
-    stopping = [signal.SIGTERM, signal.SIGUSR1]
+    stopping: list[signal.Signals] = [signal.SIGTERM, signal.SIGUSR1]
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # a shell's background job: Ctrl-C is not for it
         stopping.append(signal.SIGINT)
     return [*stopping, signal.SIGUSR2] if in_submitit() else stopping

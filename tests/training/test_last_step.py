@@ -48,10 +48,11 @@ def test_killed_while_the_end_is_measured(
 
 
 @pytest.mark.parametrize("moment", ["last step", "measuring"])
-def test_signal_at_the_end_is_heeded_after_measuring(
-    train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, moment: str
+def test_signal_at_the_end_leaves_the_measuring_to_the_next_start(
+    train: Train, same_state: Callable[[RunDir, RunDir], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    moment: str,
 ) -> None:
-    """The status tells a pipeline that its next stage must not start."""
+    """All images are seen, but the run is not finished; the status tells that nothing that builds on it may start."""
     kind, hook = {
         "last step": (MetricsCallback, "on_train_batch_end"),
         "measuring": (MetricsCallback, "measure"),
@@ -68,8 +69,14 @@ def test_signal_at_the_end_is_heeded_after_measuring(
         train("run", "stylegan2", 16, *MEASURED)
     assert left.value.code == 143
     run = RunDir(tmp_path / "run")
+    assert (run.read_record().state, run.read_record().images) == ("stopped", 16)
+    assert not (run.path / "metrics.jsonl").exists()
+    monkeypatch.undo()
+    train("run", "stylegan2", 16, *MEASURED)
+    whole = train("whole", "stylegan2", 16, *MEASURED)
     assert run.read_record().state == "finished"
-    assert "consistency8_embedded" in (run.path / "metrics.jsonl").read_text()
+    assert results(run) == results(whole)
+    same_state(run, whole)
 
 
 @pytest.mark.parametrize("key", ["metrics.architectures", "callbacks.grid.architectures"])

@@ -69,7 +69,7 @@ def test_time_that_is_up_with_the_last_image_finishes(train: Train, at_image: Ca
 
 @pytest.mark.parametrize(("number", "left"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
 def test_signal_saves_without_measuring_and_leaves(
-    train: Train, same_state: Same, at_image: Callable, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture,
+    train: Train, same_state: Same, at_image: Callable, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture,
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, left: type[BaseException],
 ) -> None:
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
@@ -81,7 +81,7 @@ def test_signal_saves_without_measuring_and_leaves(
     assert number == signal.SIGINT or caught.value.code == 143
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
     name = signal.Signals(number).name
-    assert f"{name}: stopping after this step" in capsys.readouterr().out
+    assert f"{name}: stopping after this step" in capfd.readouterr().out
     assert f"stopped by {name} at 24 of 48 images; the same command continues" in caplog.text
     run = RunDir(tmp_path / "run")
     assert (run.read_record().state, run.read_record().images) == ("stopped", 24)

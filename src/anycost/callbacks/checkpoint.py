@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from anycost.callbacks.after_step import AfterStep
 from anycost.checkpoints import LAST, capture, write
 from anycost.configuration.schema import CheckpointConfig
 from anycost.files import explained_errors
@@ -16,7 +17,7 @@ from anycost.runs import RunDir, RunRecord
 log = logging.getLogger(__name__)
 
 
-class CheckpointCallback(pl.Callback):
+class CheckpointCallback(AfterStep):
     """Writes `kimg_<count>.ckpt`, points `last.ckpt` at it, and keeps the `keep_last` newest and `keep_best` best."""
 
     def __init__(self, config: CheckpointConfig, run: RunDir, record: RunRecord, every_kimg: float) -> None:
@@ -42,15 +43,28 @@ class CheckpointCallback(pl.Callback):
         """Write a checkpoint of the present instant if there is none yet; all ranks call it, the first one writes."""
         now = stage.clock.images, dict(stage.measured)
         if trainer.is_global_zero and self.saved != now:
-            path = self._path(stage)
-            self._rank(path, stage.measured)
-            write(path, capture(stage, trainer.callbacks))  # type: ignore[attr-defined]
-            _link(path, self.run.checkpoints / LAST)
-            self._remove_old()
-            self.record.images = stage.clock.images
-            self.run.write_record(self.record)
+            self._rank(self._path(stage), stage.measured)
+            self._write(trainer, stage)
             self.saved = now
         trainer.strategy.barrier()
+
+    def keep(self, trainer: pl.Trainer, stage: Any, anew: bool = False) -> None:
+        """As `save`, at an image count of which no checkpoint is due: it is not ranked with the best.
+
+        So a run that was stopped keeps the same best ones as one that was not. `anew` replaces one that is there.
+        """
+        if trainer.is_global_zero and (anew or self.saved is None or self.saved[0] != stage.clock.images):
+            self._write(trainer, stage)
+            self.saved = stage.clock.images, {}
+        trainer.strategy.barrier()
+
+    def _write(self, trainer: pl.Trainer, stage: Any) -> None:
+        path = self._path(stage)
+        write(path, capture(stage, trainer.callbacks))  # type: ignore[attr-defined]
+        _link(path, self.run.checkpoints / LAST)
+        self._remove_old()
+        self.record.images = stage.clock.images
+        self.run.write_record(self.record)
 
     def _rank(self, path: Path, measured: dict[str, float]) -> None:
         """Enter the checkpoint into the best list if a measurement was taken at this very image count."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from anycost.callbacks.after_step import AfterStep
 from anycost.metrics.records import read_measurements
 from anycost.pricing.price_list import PriceList
 from anycost.reporting.dashboard import (
@@ -17,7 +18,7 @@ from anycost.reporting.dashboard import (
 )
 
 
-class DashboardCallback(pl.Callback):
+class DashboardCallback(AfterStep):
     """Logs the price table when training starts, and the measurements of `record` after each of them.
 
     The tables are made from metrics.jsonl, so those of a continued run are whole. Stands behind `MetricsCallback`.

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from anycost.callbacks.after_step import AfterStep, Pulse
 from anycost.configuration.schema import MetricsConfig
 from anycost.data.pyramid import downsample
 from anycost.evaluation.evaluate import evaluate_in_memory
@@ -23,8 +24,8 @@ from anycost.metrics.records import Measurement, add_measurements
 log = logging.getLogger(__name__)
 
 
-class MetricsCallback(pl.Callback):
-    """Measures every `config.every_kimg` thousand images and at the end, on the first process; the others wait.
+class MetricsCallback(AfterStep):
+    """Measures every `config.every_kimg` thousand images and at the end, on the first process; a signal interrupts.
 
     Values are logged as `metrics/<protocol>_<architecture>`; `record` (metrics.jsonl) keeps them with all that they
     depend on; `cache` keeps statistics of the real images.
@@ -64,15 +65,16 @@ class MetricsCallback(pl.Callback):
         if not self.config.names:
             return
         self.measured_at = stage.clock.images
-        if trainer.is_global_zero:
-            started = time.monotonic()
-            measurements = self._measure(stage)
-            add_measurements(self.record, measurements)
-            stage.log_values({one.key: one.value for one in measurements})
-            log.info("%s", _line(measurements, time.monotonic() - started))
-        trainer.strategy.barrier()
+        self.by_first_process(trainer, stage, lambda pulse: self._record(stage, pulse))
 
-    def _measure(self, stage: Any) -> list[Measurement]:
+    def _record(self, stage: Any, pulse: Pulse) -> None:
+        started = time.monotonic()
+        measurements = self._measure(stage, pulse)
+        add_measurements(self.record, measurements)
+        stage.log_values({one.key: one.value for one in measurements})
+        log.info("%s", _line(measurements, time.monotonic() - started))
+
+    def _measure(self, stage: Any, pulse: Pulse) -> list[Measurement]:
         """Metric by metric, in the order of the configuration."""
         reference = self._reference
         assert reference is not None
@@ -85,7 +87,7 @@ class MetricsCallback(pl.Callback):
         )  # fmt: skip
         plan = Plan(subject, self._measures, reference, reference.identity, self.config.batch_size)
         order = [measure.protocol.name for measure in self._measures]
-        return sorted(evaluate_in_memory(plan), key=lambda one: order.index(one.protocol.name))
+        return sorted(evaluate_in_memory(plan, pulse), key=lambda one: order.index(one.protocol.name))
 
 
 def _line(measurements: list[Measurement], seconds: float) -> str:

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from PIL import Image
 
 from anycost.architecture import ArchitectureSpace
+from anycost.callbacks.after_step import AfterStep, Pulse
 from anycost.configuration.schema import SearchConfig
 from anycost.errors import UserError
 from anycost.networks.perceptual import PerceptualDistance, perceptual_distance
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 PARETO_POINTS = 4
 
 
-class SearchCallback(pl.Callback):
+class SearchCallback(AfterStep):
     """Searches every `config.every_kimg` thousand images (None: not before the end) and at the end, on rank 0.
 
     A stage of mode `uniform` trains no other than the uniform sub-generators, so all of these are judged and nothing
@@ -62,19 +63,20 @@ class SearchCallback(pl.Callback):
             self.search(trainer, stage)
 
     def search(self, trainer: pl.Trainer, stage: Any) -> None:
-        """Search with the weights of the present instant; other processes wait."""
+        """Search with the weights of the present instant; a signal interrupts."""
         self.searched_at = stage.clock.images
-        if trainer.is_global_zero:
-            assert self._network is not None
-            assert self._prices is not None
-            started = time.monotonic()
-            generator = stage.evaluation_generator()
-            network = self._network.to(generator.constant.dtype)  # trainer.precision=64 trains in float64
-            objective = Objective(generator, network, self.perceptual, self.config.latents)
-            result = self._searched(objective, stage.space, self._prices)
-            self._keep(trainer, stage, result, objective)
-            log.info("%s", _line(stage.clock.kimg, result, time.monotonic() - started))
-        trainer.strategy.barrier()
+        self.by_first_process(trainer, stage, lambda pulse: self._search(trainer, stage, pulse))
+
+    def _search(self, trainer: pl.Trainer, stage: Any, pulse: Pulse) -> None:
+        assert self._network is not None
+        assert self._prices is not None
+        started = time.monotonic()
+        generator = stage.evaluation_generator()
+        network = self._network.to(generator.constant.dtype)  # trainer.precision=64 trains in float64
+        objective = Objective(generator, network, self.perceptual, self.config.latents, pulse=pulse)
+        result = self._searched(objective, stage.space, self._prices)
+        self._keep(trainer, stage, result, objective)
+        log.info("%s", _line(stage.clock.kimg, result, time.monotonic() - started))
 
     def _searched(self, objective: Objective, space: ArchitectureSpace, prices: PriceList) -> SearchResult:
         if self.mode == "uniform":

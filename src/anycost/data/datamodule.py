@@ -12,6 +12,7 @@ from anycost.data.batches import Batch, ImageIndexBatches
 from anycost.data.datasets import TrainingImages, identity, real_images
 from anycost.data.opening import open_source
 from anycost.errors import UserError
+from anycost.signals import shield_worker
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -52,6 +53,7 @@ class ImageDataModule(pl.LightningDataModule):
             collate_fn=identity,
             num_workers=self.config.workers,
             pin_memory=pin_memory,
+            worker_init_fn=shield_worker,
         )
 
     def real_images(self, resolution: int, count: int, batch_size: int) -> Iterator[Tensor]:

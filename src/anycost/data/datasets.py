@@ -24,6 +24,7 @@ from anycost.data.pyramid import downsample_uint8, pyramid
 from anycost.data.sources import PictureSource
 from anycost.errors import UserError
 from anycost.randomness import derive_seed, torch_generator
+from anycost.signals import shield_worker
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +188,9 @@ def real_images(
     resolutions = sorted({resolution, full_resolution or resolution})
     images = RealImages(open_pyramids(source, resolutions, filter, padding), resolution)
     batches = BatchSampler(range(count), batch_size, drop_last=False)
-    yield from DataLoader(images, batch_sampler=batches, collate_fn=identity, num_workers=workers)
+    yield from DataLoader(
+        images, batch_sampler=batches, collate_fn=identity, num_workers=workers, worker_init_fn=shield_worker
+    )
 
 
 def identity(batch: Any) -> Any:

@@ -248,25 +248,32 @@ def _present(state: State | None) -> State:
 # ---- in memory: for training
 
 
-def evaluate_in_memory(plan: Plan) -> list[Measurement]:
-    """The same values without files (but for statistics of the real images), in this process alone."""
+def evaluate_in_memory(plan: Plan, pulse: Callable[[], object] = lambda: None) -> list[Measurement]:
+    """The same values without files (but for statistics of the real images), in this process alone.
+
+    `pulse` is called before the first batch and after every batch; what it raises ends the evaluation.
+    """
+    pulse()
     works = plan.passes([])
     if missing := plan.missing_reals(works):
         work = plan.real_pass(missing)
         log.info("measuring %d %s (kept for later runs)", work.samples, work.title)
-        states = _states(work)
+        states = _states(work, pulse)
         plan.keep_reals(missing, lambda c, g: states[c][g])
     states_of = {
         cell.key: state
         for group in works
-        for cells, column in zip(group.cells, _states(group.work), strict=True)
+        for cells, column in zip(group.cells, _states(group.work, pulse), strict=True)
         for cell, state in zip(cells, column, strict=True)
     }
     return [one for cell in plan.cells for one in plan.measurements(cell, states_of[cell.key])]
 
 
-def _states(work: Pass) -> States:
-    shards = [gather(work, shard) for shard in work.shards]
+def _states(work: Pass, pulse: Callable[[], object]) -> States:
+    def heard(images: int, states: States, position: int) -> None:
+        pulse()
+
+    shards = [gather(work, shard, pulse=heard) for shard in work.shards]
     return [
         [merged(states[c][g] for states in shards) for g in range(len(column.gatherings))]
         for c, column in enumerate(work.columns)

@@ -22,6 +22,7 @@ from anycost.metrics.measure import Sampling
 from anycost.networks.generator import Generator
 from anycost.randomness import normal
 from anycost.sampling import seeded_latents, seeded_noise
+from anycost.signals import shield_worker
 
 Range = tuple[int, int]
 
@@ -180,7 +181,7 @@ class Reals:
         places = [list(range(*one)) for one in ranges]
         loader = DataLoader(
             _AllResolutions(pyramids), batch_sampler=places, collate_fn=identity,  # type: ignore[arg-type]
-            num_workers=self.config.workers if len(places) > 1 else 0,
+            num_workers=self.config.workers if len(places) > 1 else 0, worker_init_fn=shield_worker,
         )  # fmt: skip
         for images in loader:
             yield (Batch(images[r].to(self.device), label=f"the real images at {r} px") for r in self.resolutions)

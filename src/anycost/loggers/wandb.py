@@ -108,6 +108,12 @@ class ImagesWandbLogger(WandbLogger):
             self.log_metrics(values, int(row["images"]))
 
     @rank_zero_only
+    def mark_stopped(self) -> None:
+        """Call before `finalize("failed")` where a signal stopped the run: the page shows `preempted`, not `failed`."""
+        if self._experiment is not None:
+            self._experiment.mark_preempting()
+
+    @rank_zero_only
     def finalize(self, status: str) -> None:
         """End the wandb run: a pipeline's next stage is another one."""
         if self._experiment is not None:

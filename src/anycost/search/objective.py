@@ -1,7 +1,7 @@
 """What a search minimises: the perceptual distance of a sub-generator's pictures to the full generator's."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -40,6 +40,7 @@ class Objective:
         latents: how many pictures; their seeds are `first_seed`, `first_seed + 1`, ...
         truncation: psi of the styles.
         batch_size: pictures at once.
+        pulse: called before every batch of pictures; what it raises ends the work.
     """
 
     def __init__(
@@ -51,8 +52,10 @@ class Objective:
         truncation: float = 1.0,
         first_seed: int = FIRST_SEED,
         batch_size: int = 32,
+        pulse: Callable[[], object] = lambda: None,
     ) -> None:
         self.generator, self.perceptual, self.name = generator, perceptual, name
+        self._pulse = pulse
         self.latents, self.truncation, self.first_seed = latents, truncation, first_seed
         self.side = min(generator.space.resolution, LARGEST_SIDE)
         self._styles: list[Tensor] = []
@@ -60,6 +63,7 @@ class Objective:
         with torch.no_grad():
             mean = generator.truncation_center() if truncation != 1 else None
             for start in range(0, latents, batch_size):
+                pulse()
                 seeds = range(first_seed + start, first_seed + min(start + batch_size, latents))
                 z = seeded_latents(generator, seeds)
                 self._styles.append(generator.styles(z, truncation=truncation, truncation_mean=mean))
@@ -72,6 +76,7 @@ class Objective:
         for styles, target in zip(self._styles, self._targets, strict=True):
             wanted = self.perceptual.features(target)
             for k, architecture in enumerate(architectures):
+                self._pulse()
                 found = self.perceptual.features(self._picture(styles, architecture))
                 totals[k] += self.perceptual.between(found, wanted).double().sum().item()
                 if not math.isfinite(totals[k]):

@@ -5,7 +5,7 @@ import logging
 import pytorch_lightning as pl
 
 from anycost import checkpoints
-from anycost.callbacks.stopping import StopCallback, Stopped
+from anycost.callbacks.stopping import StopCallback
 from anycost.configuration.schema import TrainConfig
 from anycost.configuration.stage_schema import (
     AdaChConfig,
@@ -19,6 +19,7 @@ from anycost.configuration.stage_schema import (
 from anycost.errors import UserError
 from anycost.interchange.weights import write_weights
 from anycost.runs import RunDir, RunRecord
+from anycost.signals import Stopped
 from anycost.stages.ada_ch import AdaChStage
 from anycost.stages.attributes import AttributesStage
 from anycost.stages.distill import DistillStage
@@ -31,7 +32,7 @@ from anycost.stages.stylegan2 import Stylegan2Stage
 from anycost.training.beginning import begin
 from anycost.training.components import build_callbacks, prepared_loggers
 from anycost.training.devices import set_threads, uses_gpu
-from anycost.training.distributed import build_strategy, process_rank, wait_for_all
+from anycost.training.distributed import build_strategy, cluster_environments, process_rank, wait_for_all
 from anycost.training.precision import resolve_precision
 from anycost.training.quiet import quiet_lightning
 
@@ -39,7 +40,10 @@ log = logging.getLogger(__name__)
 
 
 def train_stage(config: TrainConfig, run: RunDir, deadline: float | None = None) -> None:
-    """Train one stage in its folder until its length or the `deadline` (of `time.monotonic`) is reached."""
+    """Train one stage in its folder until its length or the `deadline` (of `time.monotonic`) is reached.
+
+    Raises `Stopped` where a signal ended it earlier; all is saved then.
+    """
     record = run.read_record() or RunRecord(config.stage.name, config.data.name)
     if is_finished(config, run):
         log.info("%s is finished: %d images", run.path, record.images)
@@ -59,10 +63,10 @@ def train_stage(config: TrainConfig, run: RunDir, deadline: float | None = None)
     trainer = build_trainer(config, run, callbacks, prepared_loggers(config, run, stage.clock.images))
     stopped = _fit(trainer, stage, data, run)
     if process_rank() == 0:
-        _finish(stage, run, record, str(stopped or "time is up, stopped"))
+        _finish(stage, run, record, stopped)
     wait_for_all()  # the next stage reads the weights
     if stopped:
-        stopped.leave()
+        raise stopped
 
 
 def is_finished(config: TrainConfig, run: RunDir) -> bool:
@@ -113,11 +117,12 @@ def build_trainer(
     """A Trainer that does no more than run the loop: one pass over the images that are left."""
     quiet_lightning()
     options, on_gpu = config.trainer, uses_gpu(config.trainer)
-    return pl.Trainer(
+    trainer = pl.Trainer(
         accelerator="gpu" if on_gpu else "cpu",
         devices=options.devices,
         num_nodes=options.num_nodes,
         strategy=build_strategy(options),
+        plugins=cluster_environments(),
         precision=resolve_precision(options.precision, on_gpu),
         max_epochs=1,
         log_every_n_steps=1,
@@ -131,14 +136,18 @@ def build_trainer(
         profiler=None if options.profiler == "none" else options.profiler,
         use_distributed_sampler=False,
     )
+    # Its handler of SIGTERM broadcasts wherever the process stands, and skips the save; ours are there already.
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
 
 
-def _finish(stage: Stage, run: RunDir, record: RunRecord, reason: str) -> None:
-    """Write the weights and say in the record how the run ended; before the end of its images, log the `reason`."""
+def _finish(stage: Stage, run: RunDir, record: RunRecord, stopped: Stopped | None) -> None:
+    """Write the weights and say in the record how the run ended; before its end, log why."""
     tensors, header = stage.results()
     write_weights(run.weights, tensors, header)
     record.images = stage.clock.images
-    record.state = "finished" if record.images >= stage.total_images else "stopped"
+    record.state = "finished" if record.images >= stage.total_images and not stopped else "stopped"
     run.write_record(record)
     if record.state == "stopped":
-        log.warning("%s at %d of %d images; the same command continues", reason, record.images, stage.total_images)
+        why = stopped or "time is up, stopped"
+        log.warning("%s at %d of %d images; the same command continues", why, record.images, stage.total_images)

@@ -2,11 +2,14 @@
 
 import logging
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from anycost import signals
+from anycost.attempts import Attempts
 from anycost.configuration.convert import load_config, save_config
 from anycost.configuration.identity import changes, next_free_run_dir
 from anycost.configuration.schema import TrainConfig
@@ -14,11 +17,14 @@ from anycost.configuration.stage_schema import PipelineConfig
 from anycost.errors import UserError
 from anycost.runs import RunDir
 from anycost.training.devices import check_devices
-from anycost.training.distributed import check_launcher, local_processes, process_rank
+from anycost.training.distributed import check_launcher, joined_processes, process_rank, started_elsewhere
 from anycost.training.report import report
+from anycost.training.requeue import end_stopped
 from anycost.training.stage_run import is_finished, train_stage
 
 log = logging.getLogger(__name__)
+
+PIPELINE = ("stylegan2", "multires", "ada_ch")
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,23 @@ class Result:
 
 
 def run(config: TrainConfig, run_dir: Path) -> Result:
-    """Train what `config` says in `run_dir`, continuing what is there; start further local processes if asked to."""
-    folder = RunDir(run_dir)
-    check_devices(config.trainer)
+    """Train what `config` says in `run_dir`, continuing what is there; start further local processes if asked to.
+
+    A signal (`signals.py`) stops it: what it has done is saved, a job of SLURM is queued again, and the program ends
+    (`SystemExit`, `KeyboardInterrupt`) with the first process's status 128 + signal and 0 of the others.
+    """
+    with signals.remembered():
+        try:
+            result = _run(config, RunDir(run_dir))
+        except signals.Stopped as stopped:
+            if process_rank() == 0:
+                stopped.leave()
+            raise SystemExit(0) from stopped  # another status may end the first process before it is done
+        signals.heed()
+        return result
+
+
+def _run(config: TrainConfig, folder: RunDir) -> Result:
     if process_rank() == 0 and config.schedule.name != "paper":
         log.info(
             "schedule=%s decides what the command line does not; schedule=paper is the paper's", config.schedule.name
@@ -44,8 +64,11 @@ def run(config: TrainConfig, run_dir: Path) -> Result:
     with ExitStack() as stack:
         if process_rank() == 0:
             stack.enter_context(folder.owned())
+            stack.enter_context(_attempt(folder))
             _keep_config(config, folder)
-        stack.enter_context(local_processes(config.trainer, folder.config))
+        check_devices(config.trainer)
+        _heed_alone(config)
+        stack.enter_context(joined_processes(config, folder.config))
         if isinstance(config.stage, PipelineConfig):
             result = Result(_run_pipeline(config, config.stage, folder))
         else:
@@ -55,6 +78,44 @@ def run(config: TrainConfig, run_dir: Path) -> Result:
         if process_rank() == 0 and result.last.weights.exists():
             report(result.last)
         return result
+
+
+@contextmanager
+def _attempt(folder: RunDir) -> Iterator[None]:
+    """Write down how this start of the run ends, and queue a job again that a signal stopped."""
+    attempts = Attempts(folder.path, _progress(folder)[0])
+    try:
+        yield
+    except signals.Stopped as stopped:
+        end_stopped(stopped, attempts, _progress(folder)[0])
+        raise
+    except KeyboardInterrupt:  # a second one: nothing was saved
+        attempts.end("stopped", _progress(folder)[0], "interrupted at once")
+        raise
+    except BaseException as error:
+        attempts.end("failed", _progress(folder)[0], _words_of(error))
+        raise
+    images, finished = _progress(folder)
+    attempts.end("finished" if finished else "stopped", images)
+
+
+def _progress(folder: RunDir) -> tuple[int, bool]:
+    """Images in the newest checkpoints of all stages of a run, and whether all that it began is finished."""
+    places = [folder.path, *(folder.path / stage for stage in PIPELINE)]
+    records = [record for place in places if (record := RunDir(place).read_record())]
+    return sum(record.images for record in records), all(record.state == "finished" for record in records)
+
+
+def _words_of(error: BaseException) -> str:
+    """What a user is told of an error, without the traceback."""
+    return str(error) if isinstance(error, UserError) else "".join(traceback.format_exception_only(error))
+
+
+def _heed_alone(config: TrainConfig) -> None:
+    """Raise `Stopped` where a signal has come; processes that others would wait for find out with them."""
+    alone = config.trainer.devices * config.trainer.num_nodes == 1 or not started_elsewhere()
+    if alone and (number := signals.received()):
+        raise signals.Stopped(number)
 
 
 def _keep_config(config: TrainConfig, folder: RunDir) -> None:
@@ -75,6 +136,7 @@ def _run_pipeline(config: TrainConfig, pipeline: PipelineConfig, folder: RunDir)
     done: dict[str, RunDir] = {}
     init_from = config.init_from if config.init_from != "auto" else "none"
     for position, stage in enumerate(stages):
+        _heed_alone(config)
         own = RunDir(folder.path / stage.name)
         single = replace(config, stage=stage, init_from=init_from, resume=_resume(config, stage.name))
         if process_rank() == 0:
@@ -93,7 +155,7 @@ def _resume(config: TrainConfig, stage: str) -> str:
     if config.resume in ("auto", "never"):
         return config.resume
     path = Path(config.resume).expanduser()
-    if not any((path / name / "checkpoints").is_dir() for name in ("stylegan2", "multires", "ada_ch")):
+    if not any((path / name / "checkpoints").is_dir() for name in PIPELINE):
         raise UserError(f"resume={path} is not the folder of a pipeline; use auto, never or such a folder")
     return str(path / stage) if (path / stage / "checkpoints").is_dir() else "auto"
 
