@@ -41,7 +41,7 @@ def normal(
     """
     import torch
 
-    out = torch.empty(len(indices), *shape, device=device)
+    out = torch.empty(len(indices), *shape, device=device, dtype=torch.float32)  # not Lightning's default in float64
     generator = torch.Generator(device=device)
     for row, index in zip(out, indices, strict=True):
         row.normal_(generator=generator.manual_seed(derive_seed(seed, stream, index)))

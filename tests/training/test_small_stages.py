@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from anycost.architecture import ArchitectureSpace
 from anycost.commands import main
+from anycost.configuration.convert import load_config
 from anycost.interchange.locating import open_generator
 from anycost.interchange.weights import generator_header, generator_tensors, read_weights, write_weights
 from anycost.loggers.table import read_rows
@@ -20,6 +21,8 @@ from anycost.networks.generator import Generator
 from anycost.networks.perceptual import FeatureDistance, PerceptualDistance
 from anycost.runs import RunDir
 from anycost.sampling import sample
+from anycost.stages.planning import LatentDraws
+from anycost.training.stage_run import build_stage
 
 Train = Callable[..., RunDir]
 Same = Callable[[RunDir, RunDir], None]
@@ -77,6 +80,21 @@ def test_a_distilled_generator_comes_to_draw_what_its_teacher_draws(train: Train
         for images in (8, 480)
     ]
     assert distances[1] < 0.4 * distances[0]
+
+
+@pytest.mark.parametrize("mixing", [0, 1])
+def test_both_draw_the_same_latents_with_the_same_noise(train: Train, wide: Path, mixing: int) -> None:
+    """The pixel part of the first step, from its definition."""
+    still = ["stage.optimizer.learning_rate=0", f"stage.mixing_probability={mixing}", "callbacks.log_every_kimg=0.008"]
+    run = train("run", "distill", 8, *still, "trainer.precision=64")
+    student, teacher = (open_generator(file)[0].double() for file in (run.weights, wide))
+    draws, cutoff = LatentDraws(0, 16), build_stage(load_config(run.config)).planner.plan(0).generator_cutoff
+    latents = draws.latents("g", range(8), bool(mixing), student.constant)
+    noise = draws.noises("g", range(8), student.noise_shapes(), student.constant)
+    images = [network(latents, mixing_cutoff=cutoff, noise=noise) for network in (student, teacher)]
+    (row,) = [row for row in read_rows(run.path / "metrics.csv") if "train/consistency_pixel" in row]
+    assert row["train/consistency_pixel"] == pytest.approx(float(F.mse_loss(*images)), rel=1e-6)
+    assert row["train/consistency_perceptual"] == 0
 
 
 def test_without_imitation_nothing_is_compared(train: Train) -> None:
