@@ -42,7 +42,7 @@ class ResubmitConfig:
 
     jobs: str | None = option(None, "indices: 3,7-9; default: all that failed, died, stopped or are missing")
     failed: bool = option(False, "only jobs that failed or died")
-    launcher: str | None = option(None, "where; default: as before", ("slurm", "local"))
+    launcher: str = option("auto", "where; auto: as before", ("auto", "slurm", "local"))
     detach: bool = option(True, "return at once; false: wait until the jobs have ended")
     dry_run: bool = option(False, "say what would be done, and do nothing")
 
@@ -102,7 +102,7 @@ def _resubmit(folder: Path, arguments: Sequence[str]) -> None:
     config = parse(ResubmitConfig, [one for one in arguments if one not in settings], __doc__)
     assert config is not None
     check_once(settings)
-    from anycost.sweeps.resubmitting import chosen, executor_of, resubmit, what_happens
+    from anycost.sweeps.resubmitting import chosen, executor_of, resubmit, what_happens, with_settings_of
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     status = _recorded(folder)
@@ -110,10 +110,11 @@ def _resubmit(folder: Path, arguments: Sequence[str]) -> None:
     if not jobs:
         print("nothing to resubmit: " + ", ".join(f"{count} {state}" for state, count in status.counts.items()))
         return
-    executor = config.launcher or executor_of(status)
+    executor = executor_of(status) if config.launcher == "auto" else config.launcher
+    changed = with_settings_of(jobs, executor, settings)
     print("\n".join([*what_happens(jobs, executor), *(f"with {setting}" for setting in settings)]), flush=True)
     if not config.dry_run:
-        resubmit(status, jobs, executor, settings, config.detach)
+        resubmit(status, changed, executor, settings, config.detach)
 
 
 def _cancel(folder: Path, arguments: Sequence[str]) -> None:

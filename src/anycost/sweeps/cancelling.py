@@ -54,5 +54,5 @@ def _end_process(job: JobStatus) -> str:
     if job.evidence.submission is not None and job.evidence.submission.host != here:
         return f"{name}: was submitted on {job.evidence.submission.host}; run the same command there"
     if job.evidence.launcher:
-        return f"{name}: waits for the local launcher, which can only be cancelled as a whole; leave jobs= out"
+        return f"{name}: not at work yet; it can be cancelled with its whole launcher only: leave jobs= out"
     return f"{name}: {job.state.name}, but no process of it is to be found here"

@@ -95,7 +95,9 @@ def _last_line(log: Path, submission: Submission | None) -> str | None:
     if submission is not None and submission.executor == "local" and written < datetime.fromisoformat(submission.time):
         return None
     lines = [line.strip() for line in tail(log).splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    # srun tells in further lines that it ends what is left of a step; the cause stands before them.
+    told = [line for line in lines if not line.startswith("srun: ") or "error:" in line]
+    return told[-1] if told else ""
 
 
 def _with_accounting(evidence: Mapping[int, Evidence]) -> Iterator[tuple[int, Evidence]]:

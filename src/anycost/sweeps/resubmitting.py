@@ -24,8 +24,9 @@ def chosen(status: SweepStatus, named: Sequence[JobStatus], failed: bool) -> lis
         raise UserError(f"{status.silence}; what runs is not known, so nothing was handed out")
     for job in named:
         if job.state.name not in RESUMABLE:
-            raise UserError(f"jobs: #{job.job.index} is {job.state.name}; resubmit takes what failed, died, stopped or is "
-                            "missing")  # fmt: skip
+            raise UserError(
+                f"jobs: #{job.job.index} is {job.state.name}; resubmit takes what failed, died, stopped or is missing"
+            )
     wanted = {FAILED, DIED} if failed else RESUMABLE
     return [job for job in named or status.jobs if job.state.name in wanted]
 
@@ -48,24 +49,31 @@ def what_happens(jobs: Sequence[JobStatus], executor: str) -> list[str]:
     ]
 
 
-def resubmit(
-    status: SweepStatus, jobs: Sequence[JobStatus], executor: str, settings: Sequence[str], detach: bool
-) -> None:
-    """Hand out `jobs` with `settings`, which are written into their config.yaml and into sweep.json.
+def with_settings_of(
+    jobs: Sequence[JobStatus], executor: str, settings: Sequence[str]
+) -> list[tuple[JobStatus, TrainConfig]]:
+    """The jobs with the configurations they will have; `UserError` where a setting does not fit one of them."""
+    return [(job, _changed(job, executor, settings)) for job in jobs]
 
-    Raises `UserError` with nothing changed where a setting does not fit one of them.
-    """
-    configs = [(job, _changed(job, executor, settings)) for job in jobs]
+
+def resubmit(
+    status: SweepStatus,
+    jobs: Sequence[tuple[JobStatus, TrainConfig]],
+    executor: str,
+    settings: Sequence[str],
+    detach: bool,
+) -> None:
+    """Hand out `jobs`; new `settings` are written into their config.yaml and into sweep.json."""
     sweep = status.sweep
+    indices = [job.job.index for job, _ in jobs]
     if settings:
         with owned(sweep.folder):
-            indices = {job.job.index for job in jobs}
             recorded = [_recorded(job, settings) if job.index in indices else job for job in sweep.jobs]
             sweep = replace(sweep, jobs=recorded)
             write_sweep(sweep)
-            for job, config in configs:
+            for job, config in jobs:
                 save_config(config, job.folder / "config.yaml")
-    hand_out(sweep, [sweep.job(job.job.index) for job in jobs], executor, detach)
+    hand_out(sweep, [sweep.job(index) for index in indices], executor, detach)
 
 
 def _changed(job: JobStatus, executor: str, settings: Sequence[str]) -> TrainConfig:

@@ -4,6 +4,7 @@ The queue is believed first, where it answers: it knows of the future. Then the 
 last line of attempts.jsonl. Accounting is never needed; where SLURM still knows how a job ended, this names the cause.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -28,6 +29,9 @@ _CAUSES = {
     "BOOT_FAIL": "the node did not start",
     "PREEMPTED": "preempted before it had saved",
 }
+
+_OWN_FAULT = re.compile(r"(error|[\w.]*(Error|Exception)): ")
+"""How the last line begins of a program of ours that ended by itself."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +132,8 @@ def _not_started(evidence: Evidence, submission: Submission) -> State:
         return State(DIED, _CAUSES[evidence.ended_as])
     if evidence.ended_as == "CANCELLED":
         return State(STOPPED, "cancelled before it trained")
-    if evidence.log is not None:  # it started; a command of ours that ends for its own fault says so last
-        return State(FAILED if evidence.log.startswith("error: ") else DIED, evidence.log or "before it trained")
+    if evidence.log is not None:  # it started
+        return State(FAILED if _OWN_FAULT.match(evidence.log) else DIED, evidence.log or "before it trained")
     if evidence.depends_on:
         return State(STOPPED, f"cancelled: it {_depends(evidence)}, unfinished")
     return State(STOPPED, "its launcher ended" if submission.executor == "local" else "cancelled before it started")
