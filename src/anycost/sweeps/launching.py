@@ -19,7 +19,7 @@ from anycost.errors import UserError
 from anycost.sweeps import slurm
 from anycost.sweeps.dispatch import hand_out, owned
 from anycost.sweeps.local import fair_threads
-from anycost.sweeps.record import SWEEP_FILE, Job, Sweep, read_sweep, spans_of, write_sweep
+from anycost.sweeps.record import SWEEP_FILE, Job, Sweep, read_sweep, spans_of, telling, write_sweep
 from anycost.sweeps.submit import in_slurm_queue
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def compose_all(
             explained = explain(error)
             if explained is None:
                 raise
-            wrong.append(f"  #{number} {' '.join(filter_overrides(overrides))}: {explained}")
+            wrong.append(f"  #{number} {telling(overrides, rows)}: {explained}")
     if wrong:
         first = f"{len(wrong)} of {len(rows)} jobs cannot be started, nothing was submitted:"
         raise UserError("\n".join([first, *wrong]))
@@ -91,8 +91,8 @@ def _check_folders(jobs: Sequence[Composed]) -> None:
     owner: dict[Path, Composed] = {}
     for job in jobs:
         if (other := owner.setdefault(job.folder, job)) is not job:
-            raise UserError(f"two jobs are the same run, {job.folder.name}: {' '.join(other.overrides)} and "
-                            f"{' '.join(job.overrides)}; leave one of them out")
+            raise UserError(f"the jobs #{jobs.index(other)} and #{jobs.index(job)} are the same run, "
+                            f"{job.folder.name}; leave one of them out")
     if len({folder.parent for folder in owner}) > 1:
         raise UserError("the jobs of a sweep lie in one folder; do not vary paths.logs")
 
@@ -143,8 +143,8 @@ def _others(composed: Sequence[Composed], before: Sequence[Job]) -> list[tuple[T
 def _check_rows(composed: Sequence[Composed], runs: Sequence[tuple[TrainConfig, Path]]) -> None:
     for job in composed:
         for missing in missing_rows(job.config, runs):
-            raise UserError(f"{' '.join(job.overrides)}: {missing} is not a row of this sweep with "
-                            f"seed={job.config.seed}; start the whole table, or name a run folder")
+            raise UserError(f"{missing}: the sweep has no such row with seed={job.config.seed}; start the whole table, "
+                            "or name a run folder")
 
 
 def _command() -> list[str]:

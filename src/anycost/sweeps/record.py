@@ -62,10 +62,8 @@ class Sweep:
         return self.folder / job.folder
 
     def label(self, job: Job) -> str:
-        """What tells the job from the others, for people: `seed=1`; all its overrides where it is alone."""
-        others = [set(other.overrides) for other in self.jobs if other.index != job.index]
-        common = set.intersection(*others) if others else set()
-        return " ".join(text for text in job.overrides if text not in common) or job.folder
+        """What tells the job from the others, for people: `seed=1`; its folder where it is alone."""
+        return telling(job.overrides, [other.overrides for other in self.jobs]) or job.folder
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,12 @@ class Submission:
     id: str
     host: str
     indices: list[int]
+
+
+def telling(overrides: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Those of a row's overrides that not all `rows` share, in one line."""
+    common = set.intersection(*map(set, rows))
+    return " ".join(text for text in overrides if text not in common)
 
 
 def now() -> str:
