@@ -160,7 +160,7 @@ def test_runs_without_a_record_are_shown(tmp_path: Path, folders: Any) -> None:
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir(), lambda path: path.write_text("")])
 def test_what_is_no_sweep_is_an_error_that_names_it(tmp_path: Path, make: Callable[[Path], object]) -> None:
     make(tmp_path / "nothing")
-    with pytest.raises(UserError, match="nothing .*name the folder of a sweep"):
+    with pytest.raises(UserError, match=r"nothing .*name the folder of a sweep"):
         sweep_status(tmp_path / "nothing")
 
 
