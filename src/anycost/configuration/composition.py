@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -34,32 +35,48 @@ def run_composed(arguments: Sequence[str], task: Callable[[TrainConfig, Path], o
     Hydra's own flags work too (`--cfg job` prints and calls nothing). Raises `UserError`; the other rows of a
     multirun still run when one of them fails with one.
     """
-    failures: list[UserError] = []
-    at_work: list[Path] = []
-
-    @hydra.main(version_base="1.3", config_path=_conf(), config_name="train")
-    def job(composed: DictConfig) -> None:
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        at_work.append(folder)
-        try:
-            task(to_train_config(composed), folder)
-        except UserError as error:
-            failures.append(error)
-        at_work.remove(folder)
-
+    job = _Task(task)
     register()
     with _explained(), _command_line(hydra_arguments(arguments)):
         try:
-            job()
+            hydra.main(version_base="1.3", config_path=_conf(), config_name="train")(job)()
         except (OSError, ValueError) as error:  # logging wraps the one into the other
             cause = error if isinstance(error, OSError) else error.__cause__
-            if at_work or not isinstance(cause, OSError) or cause.filename is None:
+            if job.at_work or not isinstance(cause, OSError) or cause.filename is None:
                 raise
             raise UserError(
                 f"cannot write {cause.filename}: {cause.strerror}; choose another place with paths.logs"
             ) from error
-    if failures:
-        raise UserError("\nerror: ".join(map(str, failures)))
+    if job.failures:
+        raise UserError("\nerror: ".join(map(str, job.failures)))
+
+
+class _Task:
+    """What Hydra calls for every run: the configuration as plain objects, and errors of one that others outlive."""
+
+    def __init__(self, task: Callable[[TrainConfig, Path], object]) -> None:
+        self.task = task
+        self.failures: list[UserError] | None = []
+        self.at_work: list[Path] = []
+
+    def __call__(self, composed: DictConfig) -> None:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        self.at_work.append(folder)
+        try:
+            self.task(to_train_config(composed), folder)
+        except UserError as error:
+            if self.failures is None:
+                raise
+            self.failures.append(error)
+        self.at_work.remove(folder)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "failures": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a job of submitit: it composes there, without our resolvers, and hands errors back by raising them."""
+        vars(self).update(state)
+        register()
 
 
 def _conf() -> str:

@@ -12,12 +12,13 @@ from anycost.runs import RunDir
 
 
 def build_loggers(
-    config: LoggerConfig, run: RunDir, stage: str, group: str, resolved: Mapping[str, Any]
-) -> list[Logger]:
+    config: LoggerConfig, run: RunDir, stage: str, group: str, resolved: Mapping[str, Any],
+    name: str | None = None, tags: Sequence[str] = (),
+) -> list[Logger]:  # fmt: skip
     """The loggers that `config` asks for, writing into the folder of `run`.
 
     `group` is used where the configuration names none; `stage` is the job type of W&B; `resolved` is the whole
-    configuration as plain values.
+    configuration as plain values. `name` is what W&B shows (the run folder's by default), `tags` join the configured.
     """
     loggers: list[Logger] = []
     if config.csv:
@@ -32,8 +33,9 @@ def build_loggers(
             entity=config.entity,
             group=config.group or group,
             job_type=stage,
-            tags=config.tags,
+            tags=list(dict.fromkeys([*config.tags, *tags])),
             config=resolved,
+            name=name,
         )
         loggers.append(ImagesWandbLogger(described, config.wandb_mode))
     if config.tensorboard:

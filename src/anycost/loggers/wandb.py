@@ -29,7 +29,10 @@ REPLAYED_ROWS = 256
 
 @dataclass(frozen=True)
 class WandbRun:
-    """What a run is called there. `id` is the name of the run folder, so that a continued run stays one run."""
+    """What a run is called there. `id` is the name of the run folder, so that a continued run stays one run.
+
+    `name` is what people read; by default the id.
+    """
 
     id: str
     project: str
@@ -39,6 +42,7 @@ class WandbRun:
     job_type: str | None = None
     tags: Sequence[str] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None
 
 
 class ImagesWandbLogger(WandbLogger):
@@ -50,7 +54,7 @@ class ImagesWandbLogger(WandbLogger):
 
     def __init__(self, run: WandbRun, mode: str = "auto") -> None:
         super().__init__(
-            name=run.id, id=run.id, project=run.project, save_dir=str(run.folder), entity=run.entity,
+            name=run.name or run.id, id=run.id, project=run.project, save_dir=str(run.folder), entity=run.entity,
             group=run.group, job_type=run.job_type, tags=list(run.tags), config=dict(run.config),
             mode=resolved_mode(mode),
         )  # fmt: skip

@@ -69,7 +69,16 @@ def _search(config: TrainConfig, stage: AdversarialStage, run: RunDir) -> list[p
 
 def prepared_loggers(config: TrainConfig, run: RunDir, images: int) -> list[pl.loggers.Logger]:
     """The loggers of `config.logger`, brought to the checkpoint at `images` (0: there is none)."""
-    group = run.path.parent.name if "multiruns" in run.path.parts else config.data.name
-    loggers = build_loggers(config.logger, run, config.stage.name, group, asdict(config))
+    row, seed = [config.table.row] if config.table.row else [], f"seed{config.seed}"
+    loggers = build_loggers(
+        config.logger, run, config.stage.name, _group(config, run), asdict(config),
+        name="-".join([config.stage.name, config.data.name, *row, f"s{config.seed}"]), tags=[*row, seed],
+    )  # fmt: skip
     continue_from(loggers, run, images)
     return loggers
+
+
+def _group(config: TrainConfig, run: RunDir) -> str:
+    """Runs that a dashboard shows together: those of a multirun, else of a data set."""
+    _, inside, rest = run.path.as_posix().rpartition("/multiruns/")
+    return rest.partition("/")[0] if inside else config.data.name
