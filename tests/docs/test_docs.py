@@ -16,6 +16,7 @@ from anycost.commands import VERBS
 from anycost.commands.arguments import parse
 from anycost.commands.benchmark import BENCHMARKS
 from anycost.commands.options import render, sections
+from anycost.commands.sweep import OPTIONS as SWEEP_OPTIONS
 from anycost.configuration.composition import compose
 from anycost.configuration.schema import TrainConfig
 from anycost.data.prepare import PrepareConfig
@@ -101,6 +102,11 @@ def test_verbs_exist_and_take_these_arguments(verb: str, arguments: str) -> None
     elif verb == "benchmark" and words and words[0] not in ("--help", "NAME", "..."):
         assert words[0] in BENCHMARKS
         check_arguments(f"benchmarks.{words[0]}", words[1:])
+    elif verb == "sweep" and words:
+        assert words[0] in SWEEP_OPTIONS
+        settings = [word for word in words[2:] if "." in word.partition("=")[0]]
+        parse(SWEEP_OPTIONS[words[0]], [word for word in words[2:] if word not in settings], None)
+        compose(*settings)
     elif verb != "train":
         check_arguments(verb, words)
 

@@ -54,6 +54,10 @@ class CancelConfig:
     jobs: str | None = option(None, "indices: 3,7-9; default: all that run or wait")
 
 
+OPTIONS = {"status": StatusConfig, "resubmit": ResubmitConfig, "cancel": CancelConfig}
+"""The verbs of this verb, with what each takes."""
+
+
 def main(arguments: Sequence[str]) -> int:
     """Do what the verb says to the sweep in the folder."""
     verbs: dict[str, Callable[[Path, Sequence[str]], None]] = {
@@ -162,10 +166,9 @@ def _folder(verb: str, arguments: Sequence[str]) -> Path:
 
 
 def _help(verb: str) -> None:
-    kinds = {"status": StatusConfig, "resubmit": ResubmitConfig, "cancel": CancelConfig}
-    if verb not in kinds:
+    if verb not in OPTIONS:
         print((__doc__ or "").strip())
         return
-    parse(kinds[verb], ["--help"], __doc__)
+    parse(OPTIONS[verb], ["--help"], __doc__)
     if verb == "resubmit":
         print("  GROUP.KEY=VALUE        settings that do not decide what is computed: cluster.mem_gb=64")
