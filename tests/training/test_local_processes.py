@@ -109,14 +109,6 @@ def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-def test_several_machines_need_a_launcher(tmp_path: Path) -> None:
-    with (
-        pytest.raises(UserError, match=r"trainer\.num_nodes=2 needs a launcher"),
-        local_processes(TrainerConfig(devices=2, num_nodes=2), tmp_path / "config.yaml"),
-    ):
-        pass
-
-
 @pytest.fixture
 def command(arguments: Arguments, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
     """`command(*overrides)`: start `anycost train` under two processes in the folder of the test."""
