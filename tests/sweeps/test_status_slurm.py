@@ -75,6 +75,25 @@ def test_jobs_that_slurm_has_forgotten_are_known_from_files(sweep: Path, folders
     assert sweep_status(sweep).jobs[0].error == "its last words: srun: error: node7: task 0: Killed"
 
 
+@pytest.mark.parametrize(("line", "state", "said"), [
+    ("slurmstepd-node7: error: *** JOB 12 ON node7 CANCELLED AT 2026-01-01T13:00:00 ***", "stopped", "cancelled"),
+    ("slurmstepd: error: *** STEP 12.0 ON node7 CANCELLED AT 2026-01-01T13:00:00 DUE TO TIME LIMIT ***", "died",
+     "time limit"),
+    ("slurmstepd: error: Detected 1 oom-kill event(s) in StepId=12.0. Some of your processes may have been killed by "
+     "the cgroup out-of-memory handler.", "died", "out of memory"),
+    ("a picture CANCELLED AT noon", "died", "its last words: a picture"),
+])  # fmt: skip
+def test_slurms_own_words_in_the_log_outlive_its_memory(
+    sweep: Path, folders: Any, slurm: Any, line: str, state: str, said: str
+) -> None:
+    folders.begin(sweep / "run-0", "12_0")
+    (sweep / "slurm").mkdir()
+    (sweep / "slurm" / "12_0.out").write_text(f"kimg 3\n{line}\n")
+    job = sweep_status(sweep).jobs[0]
+    assert job.state.name == state
+    assert said in (job.error or job.state.detail)
+
+
 @pytest.mark.parametrize(("word", "said"), [
     ("OUT_OF_MEMORY", "out of memory"), ("NODE_FAIL", "node was lost"), ("TIMEOUT", "time limit"),
 ])  # fmt: skip

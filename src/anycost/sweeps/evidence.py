@@ -16,6 +16,18 @@ from anycost.sweeps.record import Submission, Sweep, latest_submission, read_sub
 from anycost.sweeps.slurm import QueuedJob, SlurmError, ended_states, queue, task_id
 from anycost.sweeps.states import DIED, FINISHED, Evidence, judge
 
+_LAST_LINES = 8
+_WORDS = {
+    "DUE TO TIME LIMIT": "TIMEOUT",
+    "DUE TO NODE FAILURE": "NODE_FAIL",
+    "DUE TO PREEMPTION": "PREEMPTED",
+    "oom-kill": "OUT_OF_MEMORY",
+    "oom_kill": "OUT_OF_MEMORY",
+    "Out Of Memory": "OUT_OF_MEMORY",
+    " CANCELLED AT ": "CANCELLED",
+}
+"""What slurmstepd and srun write -> SLURM's state; the special ones first."""
+
 
 def gather(sweep: Sweep, progress: Mapping[int, Progress]) -> tuple[dict[int, Evidence], str]:
     """The evidence of every job by its index, and one line why SLURM does not answer (empty where it does)."""
@@ -27,6 +39,7 @@ def gather(sweep: Sweep, progress: Mapping[int, Progress]) -> tuple[dict[int, Ev
     for index in attempts:
         submission = latest_submission(submissions, index)
         queued = _entry(entries, index, submission, attempts[index])
+        printed = _printed(log_file(sweep, index, submission, attempts[index]), submission)
         evidence[index] = Evidence(
             attempts=attempts[index],
             record=progress[index].state,
@@ -34,9 +47,9 @@ def gather(sweep: Sweep, progress: Mapping[int, Progress]) -> tuple[dict[int, Ev
             submission=submission,
             queued=queued,
             queue_answers=not silence,
-            ended_as=queued.state if queued is not None and not queued.active else "",
+            ended_as=_word_of(printed) or (queued.state if queued is not None and not queued.active else ""),
             launcher=_launcher_lives(submission, owner),
-            log=_last_line(log_file(sweep, index, submission, attempts[index]), submission),
+            log=printed[-1] if printed else None,
         )
     if not silence:
         evidence.update(_with_accounting(evidence))
@@ -85,19 +98,24 @@ def _launcher_lives(submission: Submission | None, owner: int | None) -> bool | 
     return owner is not None and str(owner) == submission.id
 
 
-def _last_line(log: Path, submission: Submission | None) -> str | None:
-    """The end of what a job printed since it was handed out; None where it printed nothing since."""
+def _printed(log: Path, submission: Submission | None) -> list[str]:
+    """The end of what a job printed since it was handed out, in lines; none where it printed nothing since."""
     try:
         written = datetime.fromtimestamp(log.stat().st_mtime, UTC)
     except OSError:
-        return None
+        return []
     # A local job has one log for all its starts.
     if submission is not None and submission.executor == "local" and written < datetime.fromisoformat(submission.time):
-        return None
+        return []
     lines = [line.strip() for line in tail(log).splitlines() if line.strip()]
     # srun tells in further lines that it ends what is left of a step; the cause stands before them.
-    told = [line for line in lines if not line.startswith("srun: ") or "error:" in line]
-    return told[-1] if told else ""
+    return [line for line in lines if not line.startswith("srun: ") or "error:" in line]
+
+
+def _word_of(printed: Sequence[str]) -> str:
+    """How SLURM itself says in a job's log that it ended it; so this is known when its queue has forgotten the job."""
+    said = "\n".join(line for line in printed[-_LAST_LINES:] if line.startswith(("slurmstepd", "srun: error")))
+    return next((word for phrase, word in _WORDS.items() if phrase in said), "")
 
 
 def _with_accounting(evidence: Mapping[int, Evidence]) -> Iterator[tuple[int, Evidence]]:

@@ -48,7 +48,7 @@ class Evidence:
         ended_as: SLURM's word for how it ended (`OUT_OF_MEMORY`), where it still knows.
         launcher: whether the process of a local submission lives; None where it is not on this machine.
         depends_on: the jobs that it starts from and that are not finished.
-        log: the last line of its log; None where it has none.
+        log: the last line that it printed; None where it printed nothing.
     """
 
     attempts: Sequence[Attempt] = ()
@@ -133,7 +133,7 @@ def _not_started(evidence: Evidence, submission: Submission) -> State:
     if evidence.ended_as == "CANCELLED":
         return State(STOPPED, "cancelled before it trained")
     if evidence.log is not None:  # it started
-        return State(FAILED if _OWN_FAULT.match(evidence.log) else DIED, evidence.log or "before it trained")
+        return State(FAILED if _OWN_FAULT.match(evidence.log) else DIED, evidence.log)
     if evidence.depends_on:
         return State(STOPPED, f"cancelled: it {_depends(evidence)}, unfinished")
     return State(STOPPED, "its launcher ended" if submission.executor == "local" else "cancelled before it started")
