@@ -1,0 +1,81 @@
+"""Interruptions of single jobs on a real SLURM: a real time limit, in the middle of a measurement, under submitit."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anycost.attempts import read_attempts
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
+Lab = Any
+Same = Callable[[Path, Path], None]
+Reference = Callable[..., Path]
+
+
+def _ends(run: Path) -> list[str]:
+    return [attempt.state for attempt in read_attempts(run)]
+
+
+def _array(sweep: Path) -> str:
+    return (sweep / "submissions.jsonl").read_text().split('"id": "')[1].split('"')[0]
+
+
+def _pending(pid: int, number: int) -> bool:
+    """Whether a signal waits for a process."""
+    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
+    return bool((int(lines["SigPnd"], 16) | int(lines["ShdPnd"], 16)) & 1 << number - 1)
+
+
+def test_time_limit_and_measurements(lab: Lab, reference: Reference, same: Same) -> None:
+    """A job of two minutes comes to its limit, frozen meanwhile; another is told to stop while it measures."""
+    limited = lab.sweep("limited", "cluster.minutes=2", "cluster.grace_seconds=60")
+    (slow,) = limited.glob("stylegan2-*")
+    lab.wait_for_work(slow)
+    frozen = read_attempts(slow)[-1].pid
+    os.kill(frozen, signal.SIGSTOP)
+
+    measures = ["metrics=default", "metrics.names=[frechet]", "metrics.samples=4000", "metrics.every_kimg=0.4"]
+    measuring = lab.sweep("measuring", *measures)
+    (run,) = measuring.glob("stylegan2-*")
+    lab.wait(lambda: (run / "metrics.csv").is_file() and "\n400,"  in (run / "metrics.csv").read_text(), "400 images")
+    lab.signal(f"{_array(measuring)}_0")
+    lab.wait(lambda: _ends(run), "the job that measures is queued again")
+    assert _ends(run) == ["requeued"]
+
+    lab.wait(lambda: _ends(slow) or _pending(frozen, signal.SIGUSR1), "the time is nearly up", 75)
+    if not _ends(slow):
+        os.kill(frozen, signal.SIGCONT)
+    lab.settle()
+    assert set(_ends(slow)[:-1]) == {"requeued"}
+    assert _ends(slow)[-1] == "finished"
+    same(slow, reference(0))
+    print((run / "metrics.csv").read_text())
+    print((run / "train.log").read_text())
+    assert _ends(run) == ["requeued", "finished"]
+
+
+def test_submitit(lab: Lab, reference: Reference, same: Same) -> None:
+    """`hydra/launcher=submitit_slurm`: its signal saves, it queues the job again, and the run goes on exactly."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    command = [sys.executable, "-m", "anycost", "train", "-m", "hydra/launcher=submitit_slurm", "run=submitit"]
+    launcher = subprocess.Popen([*command, *lab.tiny("seed=0")], cwd=lab.folder, env=lab.environment,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with launcher:
+        try:
+            run = lab.wait(lambda: next(lab.multirun("submitit").glob("stylegan2-*"), None), "the run has a folder")
+            lab.wait_for_work(run)
+            (job,) = lab.queue()
+            lab.signal(job, "USR2")
+            lab.wait(lambda: _ends(run), "the run has saved")
+            lab.settle()
+        finally:
+            launcher.terminate()
+    assert len(read_attempts(run)) == 2
+    assert _ends(run)[-1] == "finished"
+    same(run, reference(0))
