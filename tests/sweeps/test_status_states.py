@@ -46,6 +46,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("stopped", "it is to be longer now", {"attempts": [attempt("finished")], "record": "stopped"}),
     ("stopped", "", {"attempts": [attempt("stopped")], "record": "stopped"}),
     ("stopped", "", {"record": "stopped"}),
+    ("stopped", "it was cancelled", {"attempts": [attempt("stopped", error="it was cancelled; submit it again")]}),
     ("stopped", "cancelled while it was queued again", {"attempts": [attempt("requeued")]}),
     ("stopped", "cancelled before it started", {"submission": SLURM}),
     ("stopped", "cancelled before it trained", {"submission": SLURM, "queued": queued("CANCELLED"),

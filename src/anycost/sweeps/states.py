@@ -150,7 +150,7 @@ def _after(evidence: Evidence, last: Attempt) -> State:
     if last.state == "finished":
         return State(STOPPED, "it is to be longer now")
     if last.ended:
-        return State(STOPPED)
+        return State(STOPPED, last.error.partition(";")[0])
     if evidence.ended_as == "CANCELLED":
         return State(STOPPED, "cancelled before it had saved")
     return State(DIED, _CAUSES.get(evidence.ended_as, ""))
