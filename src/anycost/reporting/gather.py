@@ -1,7 +1,7 @@
 """What one folder holds: measurements, searches, logged values, the newest grid, and how its run was configured.
 
 A folder is a run, a stage of a pipeline, a place of `anycost evaluate` or of `anycost search`; folders of such folders
-(pipelines, multiruns) are walked through.
+(pipelines, multiruns) are walked through. Runs of a multirun that have measured nothing yet are found too.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from anycost.architecture import Architecture
+from anycost.attempts import read_attempts
 from anycost.errors import UserError
 from anycost.interchange.locating import WEIGHTS, weights_identity
 from anycost.loggers.table import Row, read_rows
@@ -24,6 +25,24 @@ from anycost.reporting.searches import RESULT, SearchView, read_front, read_sear
 
 _STAGES = ("stylegan2", "multires", "ada_ch")
 _DEPTH = 4
+_MULTIRUN = "multirun.yaml"
+_EXPERIMENTS = "+experiments@_global_"
+
+
+@dataclass(frozen=True)
+class Multirun:
+    """What Hydra wrote of a sweep into its folder.
+
+    Args:
+        keys: what the command line set, swept or not, but for the seed.
+        seeds: those that it asked for.
+        experiments: the files of a table's rows, in their order.
+    """
+
+    folder: Path
+    keys: Sequence[str] = ()
+    seeds: Sequence[int] = ()
+    experiments: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -39,6 +58,9 @@ class RunResults:
         grid: the newest sample grid; `reals` the training images.
         weights: identity of the weights file, empty where there is none.
         prices: of this generator's architectures, where it is known.
+        multirun: the sweep that it belongs to; `job` is the configuration of its job there, which of a stage of a
+            pipeline is the pipeline's.
+        error: the last line of what its last attempt failed with.
     """
 
     name: str
@@ -51,6 +73,10 @@ class RunResults:
     grid: Path | None = None
     weights: str = ""
     prices: PriceList | None = None
+    multirun: Multirun | None = None
+    job: Mapping[str, Any] = field(default_factory=dict)
+    attempt: str = ""
+    error: str = ""
 
     def price(self, architecture: Architecture) -> Price | None:
         """What an architecture costs; None where the generator is not known, or has no such architecture (pictures)."""
@@ -65,6 +91,14 @@ class RunResults:
     @property
     def stage(self) -> str:
         return self.record.get("stage", "")
+
+    @property
+    def state(self) -> str:
+        """`finished`, `stopped`, `failed`, `requeued`, `running` (or killed), or `not started`."""
+        if not self.record:
+            return self.attempt or "not started"
+        state = str(self.record.get("state", ""))
+        return self.attempt or state if state == "running" else state
 
     @property
     def kimg(self) -> float:
@@ -83,7 +117,8 @@ def gather(paths: Sequence[str]) -> list[RunResults]:
     for root in map(_existing, paths):
         for folder in _walk(root):
             roots.setdefault(folder, root)
-    found = {folder: _read(folder, name) for folder, name in _names(roots).items()}
+    sweeps: dict[Path, Multirun] = {}
+    found = {folder: _read(folder, name, sweeps) for folder, name in _names(roots).items()}
     if not any(run.measurements or run.searches for run in found.values()):
         raise UserError(f"nothing has been measured in {', '.join(paths)} yet; {_remedy(found, paths[0])}")
     return list(found.values())
@@ -102,7 +137,7 @@ def _existing(text: str) -> Path:
 
 def _walk(folder: Path, depth: int = 0) -> Iterator[Path]:
     """`folder` where it holds results itself, else those below it; stages in their order, others by name."""
-    if _holds_results(folder):
+    if _holds_results(folder) or _is_waiting(folder):
         yield folder
     if (folder / "run.json").exists() or (folder / RESULT).exists() or depth == _DEPTH:
         return
@@ -123,8 +158,19 @@ def _holds_results(folder: Path) -> bool:
     return any((folder / name).is_file() for name in names) or any(folder.glob(f"search/*/{RESULT}"))
 
 
-def _read(folder: Path, name: str) -> RunResults:
+def _is_waiting(folder: Path) -> bool:
+    """Whether it is a job of a multirun of which nothing but the configuration is known."""
+    job = (folder / "config.yaml").is_file() and (folder.parent / _MULTIRUN).is_file()
+    return job and not any((folder / stage).is_dir() for stage in _STAGES)
+
+
+def _read(folder: Path, name: str, sweeps: dict[Path, Multirun]) -> RunResults:
+    """The results in a folder; `sweeps` keeps the multiruns that were read."""
     config = _read_yaml(folder / "config.yaml")
+    sweep = next((parent for parent in folder.parents[:2] if (parent / _MULTIRUN).is_file()), None)
+    if sweep and sweep not in sweeps:
+        sweeps[sweep] = _multirun(sweep)
+    attempts = read_attempts(folder)
     weights = folder / WEIGHTS
     searches = [file.parent for file in sorted(folder.glob(f"search/*/{RESULT}"))]
     if (folder / RESULT).is_file():
@@ -149,7 +195,21 @@ def _read(folder: Path, name: str) -> RunResults:
         grid=grids[-1] if grids else None,
         weights=weights_identity(weights) if weights.is_file() else "",
         prices=prices,
+        multirun=sweeps[sweep] if sweep else None,
+        job=config if sweep in (None, folder.parent) else _read_yaml(folder.parent / "config.yaml"),
+        attempt=attempts[-1].state if attempts else "",
+        error=attempts[-1].error if attempts else "",
     )
+
+
+def _multirun(folder: Path) -> Multirun:
+    hydra = _read_yaml(folder / _MULTIRUN).get("hydra") or {}
+    texts = (hydra.get("overrides") or {}).get("task") or ()
+    overrides = dict(str(text).split("=", 1) for text in texts if "=" in text)
+    params = (hydra.get("sweeper") or {}).get("params") or {}
+    names = [text.strip() for text in str(params.get(_EXPERIMENTS, "")).split(",")]
+    seeds = [int(text) for text in overrides.pop("seed", "").split(",") if text.strip().isdigit()]
+    return Multirun(folder, [key.lstrip("+") for key in overrides], seeds, [name for name in names if name])
 
 
 def _prices(weights: Path, config: Mapping[str, Any], folder: Path) -> PriceList | None:

@@ -12,7 +12,8 @@ from typing import Any
 from anycost.metrics.records import Measurement
 from anycost.reporting.gather import RunResults
 
-_NOT_COMPARED = ("seed", "run", "resume", "callbacks", "logger", "metrics", "paths", "trainer", "schedule", "features")
+_NOT_COMPARED = ("seed", "run", "resume", "callbacks", "logger", "metrics", "paths", "trainer", "schedule", "features",
+                 "cluster")
 """What changes no result, or is stated elsewhere: measurements carry their own protocol."""
 _DATA_SPEED = ("batch_size", "workers", "cache")
 """Settings of the data that change how fast images come, not which."""
@@ -88,7 +89,7 @@ class Group:
 
     def last(self, quantity: Quantity) -> dict[str, Value]:
         """By the architectures' labels: the newest value of every run, taken together."""
-        newest = [{one.label: one for one in _chosen(run, quantity)} for run in self.runs]
+        newest = [{one.label: one for one in chosen(run, quantity)} for run in self.runs]
         return {label: together([run[label] for run in newest if label in run]) for label in _labels(newest)}
 
     def best(self, quantity: Quantity) -> dict[str, Value]:
@@ -96,7 +97,7 @@ class Group:
         found = []
         for run in self.runs:
             own: dict[str, Measurement] = {}
-            for one in _chosen(run, quantity):
+            for one in chosen(run, quantity):
                 if one.label not in own or is_better(one, own[one.label]):
                     own[one.label] = one
             found.append(own)
@@ -106,7 +107,7 @@ class Group:
         """All values of one architecture, one per image count, ascending; only counts that every run has."""
         by_count: dict[int, dict[str, Measurement]] = {}
         for run in self.runs:
-            for one in _chosen(run, quantity):
+            for one in chosen(run, quantity):
                 if one.label == label:
                     by_count.setdefault(one.images, {})[run.name] = one
         whole = max(map(len, by_count.values()), default=0)
@@ -114,7 +115,7 @@ class Group:
 
     def architectures(self, quantity: Quantity) -> dict[str, Measurement]:
         """One measurement per architecture's label: it holds the architecture."""
-        return {one.label: one for run in self.runs for one in _chosen(run, quantity)}
+        return {one.label: one for run in self.runs for one in chosen(run, quantity)}
 
 
 def together(values: Sequence[Measurement]) -> Value:
@@ -171,6 +172,9 @@ def _start(run: RunResults) -> str:
 
 def _names(groups: Sequence[Sequence[RunResults]]) -> list[str]:
     """By the settings that vary between groups where they are few, else by the folder of the first run."""
+    rows = [_row(group[0]) for group in groups]
+    if all(rows) and len(set(rows)) == len(rows):
+        return rows
     flat = [dict(_flat(group[0].config)) for group in groups]
     keys = sorted({key for one in flat for key in one if _compared(key)})
     varying = [key for key in keys if len({json.dumps(one.get(key)) for one in flat}) > 1]
@@ -181,6 +185,12 @@ def _names(groups: Sequence[Sequence[RunResults]]) -> list[str]:
         return [groups[0][0].name.rsplit("/", 1)[0]]
     names = [", ".join(f"{key.rpartition('.')[2]}={one.get(key)}" for key in varying) for one in flat]
     return names if len(set(names)) == len(names) else [group[0].name for group in groups]
+
+
+def _row(run: RunResults) -> str:
+    """`vanilla 0.5`: the run's place in the table of its multirun; empty where it has none."""
+    table = run.config.get("table") or {}
+    return " ".join(str(table[name]) for name in ("row", "column") if table.get(name))
 
 
 def _compared(key: str) -> bool:
@@ -200,8 +210,8 @@ def measured(run: RunResults, quantity: Quantity) -> list[Measurement]:
     return [one for one in run.measurements if Quantity.of(one, run) == quantity]
 
 
-def _chosen(run: RunResults, quantity: Quantity) -> list[Measurement]:
-    """Oldest first: later lines of a file replace earlier ones of the same image count."""
+def chosen(run: RunResults, quantity: Quantity) -> list[Measurement]:
+    """What counts of it, oldest first: later lines of a file replace earlier ones of the same image count."""
     own = (one for one in measured(run, quantity) if not is_stale(run, one))
     return sorted(own, key=lambda one: one.images)
 

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from anycost import __version__
 from anycost.metrics.records import Measurement
+from anycost.reporting.ablation import ablation_table
 from anycost.reporting.gather import RunResults
 from anycost.reporting.groups import HIGHER_IS_BETTER, Group, Quantity, is_stale, measured
+from anycost.reporting.rows import Row
 from anycost.reporting.searches import SearchView
 from anycost.reporting.tables import BIASED, best_table, markdown, value_table
 
@@ -25,7 +27,7 @@ def runs_section(runs: Sequence[RunResults]) -> str:
             run.stage or "-",
             str(run.record.get("data", "-")),
             f"{run.kimg:g}" if run.record else "-",
-            str(run.record.get("state", "-")),
+            run.state if run.config else "-",
             "-" if run.seed is None else str(run.seed),
             f"`{run.weights}`" if run.weights else "-",
             _speed(run),
@@ -42,11 +44,17 @@ def _speed(run: RunResults) -> str:
     return f"{speeds[len(speeds) // 2]:.3g}" if speeds else "-"
 
 
-def quantity_section(quantity: Quantity, groups: Sequence[Group], figures: Sequence[str], title: str) -> str:
-    """One protocol on one data set: what it is, the table of the newest values, best beside last, figures."""
+def quantity_section(
+    quantity: Quantity, groups: Sequence[Group], figures: Sequence[str], title: str, rows: Sequence[Row] = ()
+) -> str:
+    """One protocol on one data set: what it is, the table of the newest values, best beside last, figures.
+
+    Where there are `rows`, the table is theirs.
+    """
     found = [(one, run) for group in groups for run in group.runs for one in measured(run, quantity)]
     stale = [one for one, run in found if is_stale(run, one)]
-    parts = [f"## {title}\n", _protocol([one for one, _ in found], quantity), value_table(groups, quantity)]
+    table = ablation_table(rows, quantity) if rows else value_table(groups, quantity)
+    parts = [f"## {title}\n", _protocol([one for one, _ in found], quantity), table]
     notes = []
     if any(len(group.runs) > 1 for group in groups):
         notes.append("± is the standard deviation over seeds (n - 1).")

@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isnan
 from typing import TYPE_CHECKING, TypeVar
 
+from anycost.reporting.ablation import row_points
 from anycost.reporting.figures import draw_curves, draw_front, draw_quality
 from anycost.reporting.gather import RunResults
 from anycost.reporting.groups import HIGHER_IS_BETTER, Group, Quantity, Value
 from anycost.reporting.pictures import comparable_grids, draw_pictures
 from anycost.reporting.points import Cost, CostPoint
+from anycost.reporting.rows import Row
 from anycost.reporting.searches import SearchView
 from anycost.reporting.tables import price_of
 
@@ -23,19 +25,26 @@ _MOST_PICTURES = 3
 _LOSSES = ("train/d_loss", "train/g_loss", "train/consistency_pixel", "train/consistency_perceptual", "train/r1")
 
 
-def quantity_figures(quantity: Quantity, groups: Sequence[Group], stem: str) -> Iterator[Named]:
+def quantity_figures(
+    quantity: Quantity, groups: Sequence[Group], stem: str, rows: Sequence[Row] = ()
+) -> Iterator[Named]:
     """Against cost where several architectures were measured; over training where there are several instants.
 
-    Runs that have nothing but zeros (the full generator's distance to itself) are left out: they show nothing.
+    Runs that have nothing but zeros (the full generator's distance to itself) are left out: they show nothing. Where
+    there are `rows`, a line is one of these.
     """
-    points = {group.label(): _points(group, quantity) for group in groups}
-    points = short_names({name: own for name, own in points.items() if any(point.value for point in own)})
+    points = row_points(rows, quantity) if rows else _group_points(groups, quantity)
     if any(len({point.macs for point in own}) > 1 for own in points.values()):
         log = quantity.kind not in HIGHER_IS_BETTER
         yield f"{stem}_vs_macs", draw_quality(points, protocol=quantity.title, log=log)
     curves = _curves(quantity, groups)
     if curves:
         yield f"{stem}_over_kimg", draw_curves(curves, protocol=quantity.title)
+
+
+def _group_points(groups: Sequence[Group], quantity: Quantity) -> dict[str, list[CostPoint]]:
+    points = {group.label(): _points(group, quantity) for group in groups}
+    return short_names({name: own for name, own in points.items() if any(point.value for point in own)})
 
 
 def _points(group: Group, quantity: Quantity) -> list[CostPoint]:

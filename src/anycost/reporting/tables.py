@@ -77,13 +77,16 @@ def best_table(groups: Sequence[Group], quantity: Quantity) -> str:
 
 
 def cell(value: Value | None, group: Group) -> str:
-    """`2.84`, `2.84 ± 0.12` over all seeds of the group, `2.84 ± 0.12 (n=2)` over fewer, `†` where biased."""
-    if value is None:
-        return "-"
+    """The value of a group of runs, `-` where there is none."""
+    return "-" if value is None else cell_text(value, len(group.runs))
+
+
+def cell_text(value: Value, seeds: int) -> str:
+    """`2.84`, `2.84 ± 0.12` over all seeds, `2.84 ± 0.12 (n=2)` over fewer, `†` where biased; 0 is 0 by definition."""
     text = f"{value.mean:.4g}"
-    if not isnan(value.std):
+    if not isnan(value.std) and (value.mean or value.std):
         text += f" ± {value.std:.2g}"
-    if value.count < len(group.runs):
+    if value.count < seeds:
         text += f" (n={value.count})"
     return text + (f" {BIASED}" if value.biased else "")
 
