@@ -64,7 +64,7 @@ def compose_all(
             explained = explain(error)
             if explained is None:
                 raise
-            wrong.append(f"  #{number} {telling(overrides, rows)}: {explained}")
+            wrong.append(f"  {f'#{number} {telling(overrides, rows)}'.rstrip()}: {explained}")
     if wrong:
         first = f"{len(wrong)} of {len(rows)} jobs cannot be started, nothing was submitted:"
         raise UserError("\n".join([first, *wrong]))

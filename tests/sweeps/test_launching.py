@@ -1,0 +1,260 @@
+"""A multirun is checked as a whole, recorded, and handed to SLURM once; sbatch and its like are stand-ins here."""
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from anycost.commands import main
+from anycost.configuration.convert import load_config
+from anycost.runs import RunDir, RunRecord
+from anycost.sweeps.record import Sweep, read_submissions, read_sweep
+
+TINY = ["data=faces", "data.resolution=16", "data.batch_size=16", "model.channel_cap=8", "trainer=cpu",
+        "schedule=paper", "features=embedded", "metrics=none", "callbacks=none", "cluster.detach=true"]
+STANDINS = {
+    # Numbers arrays from 100 on, keeps their scripts, refuses the partition `nope`.
+    "sbatch": """
+        script=$(cat); env > "$LAB/environment"
+        case $script in *--partition=nope*) echo "invalid partition specified: nope" >&2; exit 1;; esac
+        [ "$1" = --test-only ] && exit 0
+        id=$((100 + $(ls "$LAB" | grep -c 'script$'))); echo "$script" > "$LAB/$id.script"; echo "$id" """,
+    # All that was submitted runs, unless $LAB/empty exists.
+    "squeue": """
+        [ -e "$LAB/empty" ] && { echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1; }
+        for script in "$LAB"/*.script; do id=$(basename "$script" .script)
+        for index in 0 1 2 3 4 5; do echo "${id}_$index|RUNNING|None|n1|sweep"; done; done""",
+    "scontrol": "echo PartitionName=debug",
+}
+
+
+class Lab:
+    """Stand-ins for SLURM's commands, and what they were given."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def scripts(self) -> list[str]:
+        return [path.read_text() for path in sorted(self.folder.glob("*.script"))]
+
+    def forget(self) -> None:
+        (self.folder / "empty").touch()
+
+    @property
+    def environment(self) -> list[str]:
+        return (self.folder / "environment").read_text().splitlines()
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    for name, text in STANDINS.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("LAB", str(folder))
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.delenv("SLURM_CONF", raising=False)
+    yield Lab(folder)
+    root.handlers[:], root.level = handlers, level
+
+
+def launched(*arguments: str, launcher: str = "slurm") -> int:
+    return main(["train", "-m", *TINY, f"hydra/launcher={launcher}", "run=sweep", *arguments])
+
+
+def swept() -> Sweep:
+    return read_sweep("logs/train/multiruns/sweep")
+
+
+def finish(sweep: Sweep, index: int) -> None:
+    """Let a job be finished, as far as its folder says."""
+    run = RunDir(sweep.run_dir(sweep.job(index)))
+    run.write_record(RunRecord("stylegan2", "faces", "finished", 10**9, 1))
+    run.weights.touch()
+
+
+def option(script: str, name: str) -> str | None:
+    found = re.search(rf"^#SBATCH --{name}=(.*)$", script, re.MULTILINE)
+    return found[1] if found else None
+
+
+def test_every_job_is_ready_when_it_is_submitted(lab: Lab) -> None:
+    assert launched("stage=stylegan2", "seed=3,4", "cluster.cpus_per_task=2") == 0
+    (script,) = lab.scripts
+    sweep = swept()
+    assert [job.seed for job in sweep.jobs] == [3, 4]
+    for job in sweep.jobs:
+        config = load_config(sweep.run_dir(job) / "config.yaml")
+        assert (config.seed, config.trainer.threads) == (job.seed, 2)
+    assert (option(script, "array"), option(script, "cpus-per-task")) == ("0-1", "2")
+    assert (option(script, "signal"), option(script, "open-mode")) == ("USR1@120", "append")
+    assert "#SBATCH --requeue\n" in script
+    (submission,) = read_submissions(sweep.folder)
+    assert (submission.executor, submission.id, submission.indices) == ("slurm", "100", [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["seed=0,1", "data.batch_size=16,18"], r"2 of 4 jobs .* nothing was submitted:\n  #1 seed=0 "
+         r"data.batch_size=18: data.batch_size=18 cannot(.|\n)*#3 seed=1 data.batch_size=18"),
+        (["trainer.devices=8"], "data.batch_size=16 cannot be split into 8 processes"),
+        (["trainer=auto", "trainer.devices=4", "cluster.gpus_per_node=2"], "devices=4 is more than .*=2 GPUs"),
+        (["trainer=gpu"], "cluster.gpus_per_node=0: jobs would get no GPU"),
+        (["cluster.minutes=4"], "cluster.minutes=4 is too short .* take at least cluster.minutes=5"),
+        (["resume=never"], "resume=never would start a job anew"),
+        (["seed=0,0"], "the jobs #0 and #1 are the same run, stylegan2-faces-r"),
+        (["init_from=row:base"], "init_from=row:base: the sweep has no such row with seed=0"),
+        (["cluster.partition=nope"], "sbatch failed: invalid partition specified: nope"),
+        (["seed=0,1", "cluster.partition=null,nope"], "invalid partition specified: nope"),
+        (["cluster.sbatch=[--nodes=2]"], "cluster.sbatch: --nodes=2 is what the launcher sets; use trainer.devices"),
+        (["paths.logs=a,b"], "do not vary paths.logs"),
+    ],
+)  # fmt: skip
+def test_nothing_is_submitted_where_anything_is_wrong(
+    lab: Lab, capsys: pytest.CaptureFixture, arguments: list[str], message: str
+) -> None:
+    assert launched("stage=stylegan2", *arguments) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error), error
+    assert "Traceback" not in error
+    assert not lab.scripts
+
+
+def test_missing_slurm_is_said(lab: Lab, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_CONF", "/absent/slurm.conf")
+    assert launched("stage=stylegan2") == 2
+    assert "SLURM_CONF=/absent/slurm.conf cannot be read" in capsys.readouterr().err
+    monkeypatch.setenv("PATH", "/absent")
+    assert launched("stage=stylegan2") == 2
+    assert "needs sbatch, which is not on PATH" in capsys.readouterr().err
+    assert not Path("logs").exists() or not list(Path("logs").rglob("sweep.json"))
+
+
+def test_single_run_needs_m(lab: Lab, capsys: pytest.CaptureFixture) -> None:
+    assert main(["train", *TINY, "hydra/launcher=slurm"]) == 2
+    assert "add -m, also for a single run" in capsys.readouterr().err
+
+
+def test_same_command_hands_out_what_is_neither_finished_nor_in_the_queue(lab: Lab) -> None:
+    command = ["stage=stylegan2", "seed=0,1,2"]
+    assert launched(*command) == 0
+    assert launched(*command) == 0
+    assert len(lab.scripts) == 1, "all are in the queue"
+    lab.forget()
+    finish(swept(), 1)
+    assert launched(*command) == 0
+    assert [option(script, "array") for script in lab.scripts] == ["0-2", "0,2"]
+
+
+def test_jobs_keep_their_indices_when_a_sweep_grows(lab: Lab) -> None:
+    """The queue knows them by these."""
+    assert launched("stage=stylegan2", "seed=5,6") == 0
+    folders = {job.index: job.folder for job in swept().jobs}
+    created = swept().created
+    assert launched("stage=stylegan2", "seed=7,6") == 0
+    grown = swept()
+    assert {job.index: job.folder for job in grown.jobs[:2]} == folders
+    assert ([job.seed for job in grown.jobs], grown.created) == ([5, 6, 7], created)
+    assert [option(script, "array") for script in lab.scripts] == ["0-1", "2"]
+
+
+def test_jobs_wait_for_what_they_start_from(lab: Lab) -> None:
+    """One array per set of jobs waited for; the same seed only."""
+    lengths = ["schedule.stylegan2=1", "schedule.multires=1", "schedule.ada_ch=1"]
+    assert launched("stage=ada_ch,stylegan2,multires", "seed=0,1", *lengths) == 0
+    after = {index: (option(script, "array"), option(script, "dependency")) for index, script in
+             enumerate(lab.scripts, 100)}
+    assert after == {
+        100: ("2-3", None),
+        101: ("4", "afterok:100_2"), 102: ("5", "afterok:100_3"),
+        103: ("0", "afterok:101_4"), 104: ("1", "afterok:102_5"),
+    }
+    assert all("--kill-on-invalid-dep=yes" in script for script in lab.scripts[1:])
+    lab.forget()
+    finish(swept(), 2)
+    finish(swept(), 3)
+    finish(swept(), 4)
+    assert launched("stage=ada_ch,stylegan2,multires", "seed=0,1", *lengths) == 0
+    assert [(option(script, "array"), option(script, "dependency")) for script in lab.scripts[5:]] == [
+        ("0,5", None), ("1", "afterok:105_5")
+    ]  # fmt: skip
+
+
+def test_jobs_of_other_resources_are_other_arrays(lab: Lab) -> None:
+    assert launched("stage=stylegan2", "trainer.devices=1,2", "seed=0,1") == 0
+    asked = [(option(script, "array"), option(script, "ntasks-per-node")) for script in lab.scripts]
+    assert asked == [("0-1", "1"), ("2-3", "2")]
+
+
+def test_profile_is_the_number_of_devices_and_nodes(lab: Lab) -> None:
+    gpus = ["trainer=auto", "cluster.gpus_per_node=8", "cluster.gpu_type=a100", "data.batch_size=64"]
+    assert launched("stage=stylegan2", *gpus, launcher="slurm_2x8gpu") == 0
+    assert launched("stage=stylegan2", *gpus, "seed=1", "trainer.devices=4", launcher="slurm_2x8gpu") == 0
+    asked = [tuple(option(script, name) for name in ("nodes", "ntasks-per-node", "gpus-per-node"))
+             for script in lab.scripts]
+    assert asked == [("2", "8", "a100:8"), ("2", "4", "a100:4")]
+
+
+def test_prepared_sweep_is_left_to_people(lab: Lab, capsys: pytest.CaptureFixture) -> None:
+    assert launched("stage=stylegan2", "seed=0,1", "cluster.prepare_only=true") == 0
+    assert "sbatch --array=0-1 slurm/array.sbatch logs/train/multiruns/sweep" in capsys.readouterr().out
+    assert not lab.scripts
+    assert len(list(Path("logs").rglob("config.yaml"))) == 2
+
+
+def test_a_locked_sweep_is_left_alone(lab: Lab, capsys: pytest.CaptureFixture) -> None:
+    """A command of the same second: locks of one process do not bind itself, so that another one holds it."""
+    folder = Path("logs/train/multiruns/sweep")
+    hold = "import fcntl,sys; f=open(sys.argv[1],'w'); fcntl.lockf(f,fcntl.LOCK_EX); print('held',flush=True); input()"
+    folder.mkdir(parents=True)
+    python = shutil.which("python3", path="/usr/bin:/bin:" + os.path.dirname(os.path.realpath("/proc/self/exe")))
+    assert python
+    with subprocess.Popen([python, "-c", hold, folder / ".lock"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as other:  # fmt: skip
+        assert other.stdout
+        other.stdout.readline()
+        assert launched("stage=stylegan2") == 2
+        other.communicate(b"\n")
+    assert "another command hands out jobs of" in capsys.readouterr().err
+    assert not lab.scripts
+
+
+def test_environment_of_a_job_is_not_that_of_the_shell_s_own(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables that would beat the script, and those of an allocation that the command runs in."""
+    for name in ("SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_ARRAY_INX", "SLURM_MEM_PER_CPU", "SLURM_JOB_ID"):
+        monkeypatch.setenv(name, "7")
+    assert launched("stage=stylegan2", "cluster.partition=debug") == 0
+    given = {line.partition("=")[0] for line in lab.environment}
+    assert given & {"SBATCH_PARTITION", "SBATCH_ARRAY_INX", "SLURM_MEM_PER_CPU", "SLURM_JOB_ID"} == set()
+    assert {"SBATCH_QOS", "LAB"} <= given
+
+
+def test_task_line_reaches_python_as_it_is(lab: Lab, tmp_path: Path) -> None:
+    """Folders with spaces, lines of setup, words of a container, USR1 ignored while Python starts."""
+    logs = tmp_path / "work" / "my logs 100%"
+    assert launched("stage=stylegan2", f"paths.logs={logs}", "cluster.python=python", "cluster.container=[env,IMAGE=x]",
+                    "cluster.setup=['export MODULE=cuda']", "cluster.srun=[--mpi=none]") == 0
+    (script,) = lab.scripts
+    assert option(script, "output") == f'"{logs}/train/multiruns/sweep/slurm/%A_%a.out"'.replace("100%", "100%%")
+    (lab.folder / "srun").write_text('#!/bin/sh\necho "$1 $2 $3"; shift 3; exec "$@"\n')
+    (lab.folder / "python").write_text('#!/bin/sh\nkill -USR1 $$; echo "$MODULE $IMAGE"; for a; do echo "<$a>"; done')
+    for name in ("srun", "python"):
+        (lab.folder / name).chmod(0o755)
+    environment = {**os.environ, "SLURM_ARRAY_TASK_ID": "4"}
+    said = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines() == [
+        "--kill-on-bad-exit=1 --cpus-per-task=1 --mpi=none", "cuda x", "<-m>", "<anycost.commands.train>", "<--job>",
+        f"<{logs}/train/multiruns/sweep>", "<4>",
+    ]  # fmt: skip
