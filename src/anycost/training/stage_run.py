@@ -122,7 +122,7 @@ def build_trainer(
         devices=options.devices,
         num_nodes=options.num_nodes,
         strategy=build_strategy(options),
-        plugins=cluster_environments(),
+        plugins=[*cluster_environments()],
         precision=resolve_precision(options.precision, on_gpu),
         max_epochs=1,
         log_every_n_steps=1,
