@@ -187,6 +187,19 @@ def test_resubmit_refuses_with_nothing_done(
     assert not slurm.calls("sbatch")
 
 
+def test_a_sweep_that_was_only_prepared_needs_to_be_told_where(
+    sweep: Path, slurm: Any, capsys: pytest.CaptureFixture
+) -> None:
+    (sweep / "submissions.jsonl").unlink()
+    slurm.answer("squeue", "")
+    assert main(["sweep", "resubmit", "sweep-m1"]) == 2
+    assert "launcher=slurm or launcher=local" in capsys.readouterr().err
+    assert main(["sweep", "resubmit", "sweep-m1", "launcher=slurm"]) == 0
+    entries = map(json.loads, (sweep / "submissions.jsonl").read_text().splitlines())
+    assert [entry["indices"] for entry in entries] == [[1, 2, 3], [4]], "the last one starts from the third"
+    assert "--dependency=afterok:13_2\n" in scripts(sweep)[-1]
+
+
 @pytest.mark.parametrize("verb", ["resubmit", "cancel"])
 def test_nothing_is_done_while_slurm_is_silent(
     sweep: Path, folders: Any, slurm: Any, capsys: pytest.CaptureFixture, verb: str

@@ -9,6 +9,7 @@ A pipeline's folder holds such a folder for each of its stages.
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,7 @@ import yaml
 
 PIPELINE = ("stylegan2", "multires", "ada_ch")
 _TAIL_BYTES = 16384
+_GROUPS = re.compile(r"^(?:stage|data|callbacks|table|seed):.*\n(?:(?: .*)?\n)*", re.MULTILINE)
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # written in C where there is a compiler: four times faster
 
 
@@ -36,7 +38,7 @@ class Progress:
     """What one run folder tells.
 
     Attributes:
-        config: of config.yaml, as plain values; empty where there is none.
+        config: what is needed of config.yaml, as plain values; empty where there is none.
         stage: the stage of the present; `multires 2/3` in a pipeline.
         images: seen by now; over all stages of a pipeline.
         total_kimg: thousands of images that the run is to see; None where config.yaml does not say.
@@ -80,7 +82,7 @@ def read_progress(folder: Path) -> Progress:
 
 
 def read_config(folder: Path) -> Mapping[str, Any]:
-    """config.yaml as plain values; empty where there is none that can be read."""
+    """The groups `_GROUPS` of config.yaml as plain values; empty where there is none that can be read."""
     file = folder / "config.yaml"
     try:
         return _parsed(file, file.stat().st_mtime_ns)
@@ -91,7 +93,8 @@ def read_config(folder: Path) -> Mapping[str, Any]:
 @lru_cache(maxsize=4096)  # for watch=: of all files this is the slowest to read, and it does not change
 def _parsed(file: Path, _: int) -> Mapping[str, Any]:
     try:
-        return _mapping(yaml.load(file.read_text(encoding="utf-8"), _Loader))
+        groups = "".join(_GROUPS.findall(file.read_text(encoding="utf-8")))
+        return _mapping(yaml.load(groups, _Loader))
     except (yaml.YAMLError, ValueError):
         return {}
 
