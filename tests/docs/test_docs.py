@@ -113,7 +113,7 @@ def test_verbs_exist_and_take_these_arguments(verb: str, arguments: str) -> None
 
 def check_arguments(module: str, words: list[str]) -> None:
     """Every `key=value` of the command is an option of its verb, or of the data or model that it opens."""
-    own = [word for word in words if "=" in word and not re.match(r"(data|model)[=.]", word)]
+    own = [word for word in words if "=" in word and not re.match(r"(data|model|stage)[=.]", word)]
     about = [word.replace("model.resolution", "data.resolution") for word in words if word not in own and "=" in word]
     if own and words != ["--help"]:
         (kind,) = option_classes(module)
