@@ -34,7 +34,7 @@ def test_bare_command_trains_the_pipeline(tmp_path: Path) -> None:
     assert "frechet16_embedded" in output
     (run,) = (tmp_path / "logs" / "train" / "runs").iterdir()
     assert run.name.startswith("pipeline-faces-r")
-    assert {path.name for path in run.iterdir()} == {*STAGES, "config.yaml", "train.log", ".lock"}
+    assert {path.name for path in run.iterdir()} == {*STAGES, "config.yaml", "train.log", ".lock", "attempts.jsonl"}
     for stage in STAGES:
         inside = {path.name for path in (run / stage).iterdir()}
         assert inside >= {"checkpoints", "config.yaml", "grids", "metrics.csv", "metrics.jsonl", "run.json",

@@ -184,8 +184,8 @@ def test_multirun_does_not_replay_itself(command: Callable, tmp_path: Path) -> N
     assert len(runs) == 2
     for run in runs:
         assert sorted(path.name for path in run.iterdir()) == [
-            ".lock", "checkpoints", "config.yaml", "metrics.csv", "process_1.log", "run.json", "train.log",
-            "weights.safetensors",
+            ".lock", "attempts.jsonl", "checkpoints", "config.yaml", "metrics.csv", "process_1.log", "run.json",
+            "train.log", "weights.safetensors",
         ]
         assert '"attempts": 1' in (run / "run.json").read_text()
         assert not (run / "process_1.log").read_text()
