@@ -107,8 +107,8 @@ def test_every_job_is_ready_when_it_is_submitted(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["seed=0,1", "data.batch_size=16,18"], r"2 of 4 jobs .* nothing was submitted:\n  #1 seed=0 "
-         r"data.batch_size=18: data.batch_size=18 cannot(.|\n)*#3 seed=1 data.batch_size=18"),
+        (["data.batch_size=16,18", "seed=0,1"], r"2 of 4 jobs .* nothing was submitted:\n  #2 data.batch_size=18 "
+         r"seed=0: data.batch_size=18 cannot(.|\n)*#3 data.batch_size=18 seed=1"),
         (["trainer.devices=8"], "data.batch_size=16 cannot be split into 8 processes"),
         (["trainer=auto", "trainer.devices=4", "cluster.gpus_per_node=2"], "devices=4 is more than .*=2 GPUs"),
         (["trainer=gpu"], "cluster.gpus_per_node=0: jobs would get no GPU"),
@@ -118,7 +118,7 @@ def test_every_job_is_ready_when_it_is_submitted(lab: Lab) -> None:
         (["init_from=row:base"], "init_from=row:base: the sweep has no such row with seed=0"),
         (["cluster.partition=nope"], "sbatch failed: invalid partition specified: nope"),
         (["seed=0,1", "cluster.partition=null,nope"], "invalid partition specified: nope"),
-        (["cluster.sbatch=[--nodes=2]"], "cluster.sbatch: --nodes=2 is what the launcher sets; use trainer.devices"),
+        (["cluster.sbatch=['--nodes=2']"], "cluster.sbatch: --nodes=2 is what the launcher sets; use trainer.devices"),
         (["paths.logs=a,b"], "do not vary paths.logs"),
     ],
 )  # fmt: skip
@@ -244,8 +244,9 @@ def test_environment_of_a_job_is_not_that_of_the_shell_s_own(lab: Lab, monkeypat
 def test_task_line_reaches_python_as_it_is(lab: Lab, tmp_path: Path) -> None:
     """Folders with spaces, lines of setup, words of a container, USR1 ignored while Python starts."""
     logs = tmp_path / "work" / "my logs 100%"
-    assert launched("stage=stylegan2", f"paths.logs={logs}", "cluster.python=python", "cluster.container=[env,IMAGE=x]",
-                    "cluster.setup=['export MODULE=cuda']", "cluster.srun=[--mpi=none]") == 0
+    assert launched("stage=stylegan2", f"paths.logs={logs}", "cluster.python=python",
+                    "cluster.container=[env,'IMAGE=x']", "cluster.setup=['export MODULE=cuda']",
+                    "cluster.srun=['--mpi=none']") == 0  # fmt: skip
     (script,) = lab.scripts
     assert option(script, "output") == f'"{logs}/train/multiruns/sweep/slurm/%A_%a.out"'.replace("100%", "100%%")
     (lab.folder / "srun").write_text('#!/bin/sh\necho "$1 $2 $3"; shift 3; exec "$@"\n')

@@ -88,11 +88,11 @@ def _compose(
 
 def _check_folders(jobs: Sequence[Composed]) -> None:
     """Every job has a folder of its own, in one folder of the sweep."""
-    owner: dict[Path, Composed] = {}
-    for job in jobs:
-        if (other := owner.setdefault(job.folder, job)) is not job:
-            raise UserError(f"the jobs #{jobs.index(other)} and #{jobs.index(job)} are the same run, "
-                            f"{job.folder.name}; leave one of them out")
+    owner: dict[Path, int] = {}
+    for number, job in enumerate(jobs):
+        if (other := owner.setdefault(job.folder, number)) != number:
+            raise UserError(f"the jobs #{other} and #{number} are the same run, {job.folder.name}; leave one of them "
+                            "out")
     if len({folder.parent for folder in owner}) > 1:
         raise UserError("the jobs of a sweep lie in one folder; do not vary paths.logs")
 
