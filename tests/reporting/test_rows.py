@@ -131,9 +131,9 @@ def test_points_of_the_figure_are_the_cells_of_one_row_a_line(whole: Path) -> No
     (quantity,) = quantities(runs)
     points = row_points(table_rows(runs), quantity)
     assert list(points) == ["vanilla", "same_d", "conditioned"]
-    assert [(one.label, one.value, round(one.error, 2)) for one in points["vanilla"]] == [
-        ("full@32", 4.5, 0.71), ("0.5@32", 6.5, 0.71),
-    ]  # fmt: skip
+    assert [(one.value, round(one.error, 2)) for one in points["vanilla"]] == [(4.5, 0.71), (6.5, 0.71)]
+    labels = {name: [(one.label, one.resolution) for one in own if one.label] for name, own in points.items()}
+    assert labels == {"vanilla": [("0.5", 32)], "same_d": [("full", 32), ("full, 0.5", 16)], "conditioned": []}
     assert points["vanilla"][1].macs < points["vanilla"][0].macs
 
 

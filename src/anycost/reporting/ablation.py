@@ -2,17 +2,19 @@
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 from typing import Any
 
 from anycost.files import atomic_write
 from anycost.metrics.summary import readable_count
+from anycost.pricing.price_list import Price
 from anycost.reporting.gather import RunResults
 from anycost.reporting.groups import HIGHER_IS_BETTER, Quantity
 from anycost.reporting.points import CostPoint
 from anycost.reporting.rows import Cell, Column, Row
-from anycost.reporting.tables import cell_text, markdown
+from anycost.reporting.tables import cell_text, markdown, mean_text
 
 _COLUMNS = ("metric", "data", "row", "architecture", "resolution", "mean", "std", "seeds", "seeds_expected",
             "kimg", "biased", "macs", "macs_paper", "parameters")  # fmt: skip
@@ -62,7 +64,7 @@ def ablation_table(rows: Sequence[Row], quantity: Quantity) -> str:
 
 def _table(
     rows: Sequence[Row], columns: Sequence[Column], found: Mapping[str, Mapping[Column, Cell]],
-    best: Mapping[Column, Cell | None],
+    best: Mapping[Column, str],
 ) -> str:  # fmt: skip
     prices = {column: _price(rows, found, column) for column in columns}
     lines = [
@@ -73,8 +75,11 @@ def _table(
         own = found[row.name]
         texts = []
         for column in columns:
-            text = cell_text(own[column].value, row.seeds) if column in own else "-"
-            texts.append(f"**{text}**" if column in own and own[column] is best.get(column) else text)
+            if column not in own:
+                texts.append("-")
+                continue
+            text = cell_text(own[column].value, row.seeds)
+            texts.append(f"**{text}**" if mean_text(own[column].value) == best.get(column) else text)
         lines.append([row.name, *texts, _seeds(row)])
     return markdown(["row", *(column.title for column in columns), "seeds"], lines)
 
@@ -96,29 +101,39 @@ def _columns(rows: Sequence[Row], found: Mapping[str, Mapping[Column, Cell]]) ->
     return sorted(columns, key=lambda column: column.order)
 
 
-def _best(cells: Sequence[Cell], quantity: Quantity) -> Cell | None:
-    """The best of several; nothing where there is one only, or where all are equal (0 by definition)."""
-    if len({cell.value.mean for cell in cells}) < 2:
-        return None
+def _best(cells: Sequence[Cell], quantity: Quantity) -> str:
+    """The best mean as it is written; empty where all are written alike: one row, equal ones, 0 by definition."""
     choose = max if quantity.kind in HIGHER_IS_BETTER else min
-    return choose(cells, key=lambda cell: cell.value.mean)
+    best = choose(cells, key=lambda cell: cell.value.mean)
+    return mean_text(best.value) if len({mean_text(cell.value) for cell in cells}) > 1 else ""
 
 
 def row_points(rows: Sequence[Row], quantity: Quantity) -> dict[str, list[CostPoint]]:
-    """What the figure of value against cost shows of each row; empty unless some row has several widths."""
+    """What the figure of value against cost shows of each row; empty unless some row has several widths.
+
+    Rows share their architectures, so each of these is labelled once: at its greatest value.
+    """
     points = {row.name: list(_points(row, quantity)) for row in rows if not row.start}
     points = {name: own for name, own in points.items() if any(point.value for point in own)}
-    several = any(len({one.macs for one in own if one.resolution == resolution}) > 1
-                  for own in points.values() for resolution in {one.resolution for one in own})  # fmt: skip
-    return points if several else {}
+    everything = [point for own in points.values() for point in own]
+    highest = {(point.resolution, point.label): point for point in sorted(everything, key=lambda one: one.value)}
+    if len(highest) == len({resolution for resolution, _ in highest}):
+        return {}
+    return {name: [one if highest[one.resolution, one.label] is one else replace(one, label="") for one in own]
+            for name, own in points.items()}  # fmt: skip
 
 
 def _points(row: Row, quantity: Quantity) -> Iterator[CostPoint]:
+    """One for each network that the row executes: several columns may be one (narrow layers at a channel cap)."""
+    same: dict[tuple[int, float], list[tuple[Column, Cell, Price]]] = {}
     for column, cell in row.cells(quantity).items():
         if cell.price:
-            error = 0.0 if isnan(cell.value.std) else cell.value.std
-            yield CostPoint(cell.value.mean, cell.price.macs_paper, cell.price.macs, None, column.title,
-                            column.resolution, error)  # fmt: skip
+            same.setdefault((column.resolution, cell.price.macs), []).append((column, cell, cell.price))
+    for (resolution, _), own in same.items():
+        _, cell, price = own[0]
+        error = 0.0 if isnan(cell.value.std) else cell.value.std
+        label = ", ".join(column.name for column, _, _ in own)
+        yield CostPoint(cell.value.mean, price.macs_paper, price.macs, None, label, resolution, error)
 
 
 def write_table_csv(rows: Sequence[Row], quantities: Sequence[Quantity], path: Path) -> None:

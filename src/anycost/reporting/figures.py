@@ -199,7 +199,7 @@ def _plot_by_resolution(
 
 
 def _plot_by_group(axes: "Axes", groups: Mapping[str, Sequence[CostPoint]], x: Cost, unit: float) -> list[Label]:
-    """Colour by group, marker by resolution; the legend names both."""
+    """Colour by group, marker by resolution; the legend names both. Labels that stand for several groups are black."""
     resolutions = sorted({point.resolution for points in groups.values() for point in points}, reverse=True)
     rows = max(len(groups), len(resolutions))
     for colour, name in enumerate(groups):
@@ -218,10 +218,11 @@ def _plot_by_group(axes: "Axes", groups: Mapping[str, Sequence[CostPoint]], x: C
                     axes, own, unit, label=None, color=style_of(colour)["color"], marker=style_of(position)["marker"]
                 )
     colours: dict[tuple[float, float, str], str] = {}
+    shared = any(not point.label for points in groups.values() for point in points)
     for colour, points in enumerate(groups.values()):
-        for cost, point in with_cost(points, x):
+        for cost, point in with_cost([point for point in points if point.label], x):
             place = cost / unit, point.value, point.label.partition("@")[0]
-            colours[place] = INK if place in colours else style_of(colour)["color"]
+            colours[place] = INK if shared or place in colours else style_of(colour)["color"]
     return [(*place, colour) for place, colour in colours.items()]
 
 

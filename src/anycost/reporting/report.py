@@ -76,12 +76,12 @@ def _quantity_sections(
 
 
 def representatives(runs: Sequence[RunResults], rows: Sequence[Row]) -> Sequence[RunResults]:
-    """Whose pictures and losses are shown: all runs, or of every place in a table the first seed, under its row's name."""
+    """Whose pictures and losses are shown: all runs, or one seed of every place in a table, under its row's name."""
     if not rows:
         return runs
     chosen: dict[str, RunResults] = {}
     for row in rows:
-        for run in sorted(row.runs, key=lambda run: run.seed or 0):
+        for run in sorted(row.runs, key=lambda run: (run.state != "finished", run.seed or 0)):
             column = (run.config.get("table") or {}).get("column") or ""
             name = f"{row.name} {column}".strip()
             chosen.setdefault(name, replace(run, name=name))

@@ -83,12 +83,17 @@ def cell(value: Value | None, group: Group) -> str:
 
 def cell_text(value: Value, seeds: int) -> str:
     """`2.84`, `2.84 ± 0.12` over all seeds, `2.84 ± 0.12 (n=2)` over fewer, `†` where biased; 0 is 0 by definition."""
-    text = f"{value.mean:.4g}"
+    text = mean_text(value)
     if not isnan(value.std) and (value.mean or value.std):
         text += f" ± {value.std:.2g}"
     if value.count < seeds:
         text += f" (n={value.count})"
     return text + (f" {BIASED}" if value.biased else "")
+
+
+def mean_text(value: Value) -> str:
+    """The mean with four digits."""
+    return f"{value.mean:.4g}"
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
