@@ -7,6 +7,7 @@ from torch import Tensor
 
 from anycost.architecture import ladder
 from anycost.configuration.convert import load_config
+from anycost.configuration.lineage import PRECEDING, ROW, decisive
 from anycost.configuration.schema import ModelConfig, TrainConfig
 from anycost.configuration.stage_schema import DistillConfig, PruneConfig
 from anycost.errors import UserError
@@ -15,8 +16,6 @@ from anycost.interchange.locating import find_weights
 from anycost.interchange.weights import read_weights
 from anycost.runs import RunDir
 
-ROW = "row:"
-PRECEDING = {"multires": "stylegan2", "ada_ch": "multires"}
 log = logging.getLogger(__name__)
 
 
@@ -143,14 +142,4 @@ def _matches(weights: Path, config: TrainConfig, stage: str | None) -> bool:
         log.debug("%s is not a run: %s", weights.parent, error)
         return False
     finished = record is not None and record.state == "finished"
-    return finished and other.stage.name == stage and _decisive(other) == _decisive(config)
-
-
-def _decisive(config: TrainConfig) -> tuple:
-    """What two stages must share so that the one continues the other."""
-    data, model = config.data, config.model
-    return (
-        *(data.name, data.path, data.subset, data.split, data.resolution),
-        *(model.multiplier, model.channel_cap, model.latent_dim, model.mapping_layers),
-        config.seed,
-    )
+    return finished and other.stage.name == stage and decisive(other) == decisive(config)
