@@ -12,6 +12,7 @@ _WARNINGS = (
     ".*LeafSpec.* is deprecated",  # inside Lightning
     ".*across ranks is zero",  # a run that was killed after its last step makes up for its end alone
     ".*does not have many workers",
+    ".*`srun` command is available",  # on a login node, and where a job is one process
 )
 
 
