@@ -2,9 +2,9 @@
 
     python slurm/soak.py jobs=12 preemptions=20 seed=0 folder=soak
 
-Runs every job once without SLURM, then all of them as one sweep whose jobs are thrown out of their places, each time
-another: by the signal of a time limit, by `scontrol requeue`, or by a job of higher priority (seeded). At the end every
-job must have finished with the weights of its uninterrupted run to the bit and with the same rows of metrics.csv, have
+Runs every job once without SLURM, and beside that all of them as one sweep whose jobs are thrown out of their places,
+each time another: by the signal of a time limit, by `scontrol requeue`, or by a job of higher priority (seeded). At the
+end every job must have finished with the weights of its uninterrupted run to the bit and the same metrics.csv, have
 one run of Weights & Biases (offline), and no process may be left. Prints a table; the exit status says whether all is
 well. Needs the packages `slurm-wlm` and `munge`.
 """
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 KINDS = ("time limit", "requeue", "priority")
 OPTIONS = {"jobs": 12, "preemptions": 20, "seed": 0, "kimg": 2.4, "folder": "soak"}
 TINY = [
-    "data=faces", "data.resolution=8", "data.size=64", "data.batch_size=8", "model.channel_cap=8",
+    "data=faces", "data.resolution=16", "data.size=64", "data.batch_size=8", "model.channel_cap=8",
     "model.latent_dim=16", "model.mapping_layers=1", "trainer=cpu", "trainer.threads=1", "trainer.precision=32",
     "features=embedded", "metrics=none", "callbacks=none", "callbacks.log_every_kimg=0.08", "stage=stylegan2",
     "logger.wandb=true", "logger.wandb_mode=offline",
@@ -42,15 +42,22 @@ class Soak:
                             "PYTHONPATH": str(ROOT / "src"), "WANDB_SILENT": "true"}
         self.command = ["train", "-m", *TINY, f"stage.kimg={kimg}", f"seed=range(0,{jobs})"]
 
-    def run(self, *words: str | Path) -> str:
+    def run(self, *words: str | Path, check: bool = True) -> str:
+        """What a command printed; where it fails, that is the end, unless `check` is false."""
         done = subprocess.run([str(word) for word in words], env=self.environment, cwd=self.folder, text=True,
                               stdout=subprocess.PIPE)
-        if done.returncode:
+        if done.returncode and check:
             raise SystemExit(f"{' '.join(map(str, words))} failed with {done.returncode}: {done.stdout}")
         return done.stdout
 
     def train(self, *words: str) -> None:
         self.run(sys.executable, "-m", "anycost", *self.command, *words)
+
+    def begin_plain(self) -> subprocess.Popen[bytes]:
+        """Start the uninterrupted runs, one after the other in a process beside the cluster."""
+        words = [sys.executable, "-m", "anycost", *self.command, "run=plain"]
+        with (self.folder / "plain.log").open("wb") as log:
+            return subprocess.Popen(words, env=self.environment, cwd=self.folder, stdout=log, stderr=log)
 
     def cluster(self, verb: str, *options: str) -> None:
         self.run(ROOT / "slurm" / "cluster.sh", verb, f"--dir={self.slurm}", *options)
@@ -67,11 +74,11 @@ class Soak:
                 for row in rows}
 
     def interrupt(self, kind: str, job: str) -> None:
-        """Throw a job out of its place."""
+        """Throw a job out of its place; one that is just ending or changing places is left alone by SLURM."""
         if kind == "time limit":
-            self.run("scancel", "--signal=USR1", job)
+            self.run("scancel", "--signal=USR1", job, check=False)
         elif kind == "requeue":
-            self.run("scontrol", "requeue", job)
+            self.run("scontrol", "requeue", job, check=False)
         else:
             node = self.run("squeue", "--noheader", "--format=%N", f"--jobs={job}").strip()
             self.run("sbatch", "--partition=debug", f"--nodelist={node}", "--exclusive", "--output=/dev/null",
@@ -81,8 +88,7 @@ class Soak:
 def soak(jobs: int, preemptions: int, seed: int, kimg: float, folder: Path) -> bool:
     """The whole story; whether all is well."""
     setup = Soak(jobs, kimg, folder)
-    setup.train("run=plain")
-    plain = setup.runs("plain")
+    uninterrupted = setup.begin_plain()
     setup.cluster("start", "--nodes=2", "--cpus=3")
     try:
         setup.train("run=soaked", "hydra/launcher=slurm", "cluster.partition=low", "cluster.detach=true")
@@ -91,9 +97,12 @@ def soak(jobs: int, preemptions: int, seed: int, kimg: float, folder: Path) -> b
         while setup.queue():
             time.sleep(0.5)
         left = _processes(setup)
+        if uninterrupted.wait():
+            raise SystemExit(f"the uninterrupted runs failed; see {setup.folder / 'plain.log'}")
     finally:
+        uninterrupted.kill()
         setup.cluster("stop")
-    return _table(plain, soaked, done, left)
+    return _table(setup.runs("plain"), soaked, done, left)
 
 
 def _interrupt_at_random(setup: Soak, runs: dict[int, Path], count: int, rng: random.Random) -> list[str]:

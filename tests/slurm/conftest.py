@@ -47,7 +47,7 @@ class Lab:
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(alien)}
         self.environment |= {
             "SLURM_CONF": str(self.slurm / "slurm.conf"), "OMP_NUM_THREADS": "1", "WANDB_SILENT": "true",
-            "PYTHONPATH": str(ROOT / "src"),
+            "PYTHONPATH": str(ROOT / "src"), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }  # fmt: skip
         self.run(*before, *self._script, "start", f"--dir={self.slurm}", *options)
 
@@ -228,7 +228,7 @@ def reference(once: Callable[..., Path], pictures: Path) -> Callable[..., Path]:
 
     def train(folder: Path, *arguments: str) -> None:
         words = [*TINY, f"data.path={pictures}", f"paths.logs={folder}", *arguments]
-        subprocess.run([sys.executable, "-m", "anycost", "train", *words], check=True, timeout=400, cwd=folder)
+        subprocess.run([sys.executable, "-m", "anycost", "train", *words], check=True, timeout=900, cwd=folder)
 
     def get(seed: int = 0, processes: int = 1) -> Path:
         if processes > 1:

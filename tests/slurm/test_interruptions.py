@@ -12,7 +12,7 @@ import pytest
 
 from anycost.attempts import read_attempts
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1200)]
 Lab = Any
 Same = Callable[[Path, Path], None]
 Reference = Callable[..., Path]
@@ -63,11 +63,13 @@ def test_time_limit_and_measurements(lab: Lab, reference: Reference, same: Same)
 def test_submitit(lab: Lab, reference: Reference, same: Same) -> None:
     """`hydra/launcher=submitit_slurm`: its signal saves, it queues the job again, and the run goes on exactly."""
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    command = [sys.executable, "-m", "anycost", "train", "-m", "hydra/launcher=submitit_slurm", "run=submitit"]
+    later = "+hydra.launcher.additional_parameters={begin: now+3}"  # submitit makes the folder of logs after sbatch
+    command = [sys.executable, "-m", "anycost", "train", "-m", "hydra/launcher=submitit_slurm", later, "run=submitit"]
     launcher = subprocess.Popen([*command, *lab.tiny("seed=0")], cwd=lab.folder, env=lab.environment,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     with launcher:
         try:
+            lab.wait(lab.queue, "the job is submitted")
             run = lab.wait(lambda: next(lab.multirun("submitit").glob("stylegan2-*"), None), "the run has a folder")
             lab.wait_for_work(run)
             (job,) = lab.queue()

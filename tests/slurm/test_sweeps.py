@@ -16,7 +16,7 @@ import pytest
 from anycost.attempts import read_attempts
 from anycost.runs import RunDir
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1200)]
 Lab = Any
 Same = Callable[[Path, Path], None]
 Reference = Callable[..., Path]
