@@ -19,7 +19,7 @@ MESSAGES = {
     "stagee=ada_ch": "stagee does not exist; did you mean stage?",
     "experiment=official/ada_ch": "experiment does not exist; did you mean experiments?",
     "trainer.gpus=2": "trainer.gpus does not exist; trainer has accelerator, devices",
-    "stage=ada_chh": "stage=ada_chh does not exist; did you mean ada_ch? Options: ada_ch, attributes, multires",
+    "stage=ada_chh": "stage=ada_chh does not exist; did you mean ada_ch? Options: ada_ch, attributes, distill",
     "experiments=official/ada": "experiments=official/ada does not exist; did you mean official/ada_ch?",
     "stage=ada_ch stage.kimg=abc": "stage.kimg: Value 'abc'",
     "trainer.devices=null": "trainer.devices cannot be null",

@@ -16,7 +16,7 @@ Runs = Callable[..., list]
 CHANGES_NOTHING = [
     "logger.", "callbacks.", "metrics.", "paths.", "schedule.", "features.", "run", "resume", "stage.kimg",
     "data.workers", "data.cache", "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.threads",
-    "trainer.max_minutes", "trainer.micro_batch", "trainer.profiler",
+    "trainer.max_minutes", "trainer.micro_batch", "trainer.profiler", "cluster.", "table.",
 ]
 
 
@@ -68,7 +68,7 @@ def test_name_says_stage_and_data() -> None:
 def test_all_lengths_of_a_pipeline_may_change() -> None:
     assert not decides_identity("stage.multires.kimg")
     assert decides_identity("stage.multires.r1.gamma")
-    assert set(STAGES) == {"stylegan2", "multires", "ada_ch", "attributes", "pipeline"}
+    assert set(STAGES) == {"stylegan2", "multires", "ada_ch", "msg_gan", "distill", "prune", "attributes", "pipeline"}
 
 
 @pytest.mark.parametrize("name", ["a=b", "a,b", "a b", "a[b]", "ä(b)"])

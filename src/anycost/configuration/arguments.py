@@ -11,7 +11,7 @@ from pathlib import Path
 PATH_KEYS = frozenset({
     "weights", "source", "output", "images", "latents", "architecture", "init_from", "resume",
     "stage.teacher",
-    "data.path", "data.subset", "paths.data", "paths.logs", "paths.cache",
+    "data.path", "data.subset", "paths.data", "paths.logs", "paths.cache", "cluster.python",
 })
 _OVERRIDE = re.compile(r"(?P<plus>\+{0,2})(?P<key>[\w./@-]+)=(?P<value>.*)", re.DOTALL)
 _QUOTED = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
