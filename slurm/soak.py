@@ -12,6 +12,7 @@ well. Needs the packages `slurm-wlm` and `munge`.
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from pathlib import Path
 from anycost.attempts import read_attempts
 from anycost.configuration.convert import load_config
 from anycost.files import atomic_write
+from anycost.loggers.table import read_rows
 
 ROOT = Path(__file__).parents[1]
 KINDS = ("time limit", "requeue", "priority")
@@ -113,11 +115,12 @@ def _interrupt_at_random(setup: Soak, runs: dict[int, Path], count: int, rng: ra
         queue = setup.queue()
         if not queue:
             raise SystemExit(f"all jobs ended after {len(done)} interruptions; take a larger kimg than they had")
-        working = [index for index, (_, state) in queue.items() if state == "RUNNING" and _trains(runs[index])]
-        if not working:
+        running = [index for index, (_, state) in queue.items() if state == "RUNNING"]
+        ready = [index for index in running if _moved(runs[index])]
+        if not ready:
             continue
         before = _interruptions(runs)
-        kind, index = rng.choice(KINDS), rng.choice(working)
+        kind, index = rng.choice(KINDS if ready == running else KINDS[:2]), rng.choice(ready)
         setup.interrupt(kind, queue[index][0])
         end = time.monotonic() + 60
         while _interruptions(runs) == before and time.monotonic() < end:
@@ -128,9 +131,12 @@ def _interrupt_at_random(setup: Soak, runs: dict[int, Path], count: int, rng: ra
     return done
 
 
-def _trains(run: Path) -> bool:
-    attempts = read_attempts(run)
-    return bool(attempts) and not attempts[-1].ended
+def _moved(run: Path) -> bool:
+    """Whether a run has trained since it was started: three starts in vain are the run's own fault, and its end."""
+    attempts, table = read_attempts(run), run / "metrics.csv"
+    if not attempts or attempts[-1].ended or not table.is_file():
+        return False
+    return max((int(row["images"]) for row in read_rows(table)), default=0) > attempts[-1].images
 
 
 def _interruptions(runs: dict[int, Path]) -> int:
@@ -193,6 +199,7 @@ def main() -> int:
     if folder.exists():
         raise SystemExit(f"folder={folder} is there already; name a new one")
     folder.mkdir(parents=True)
+    signal.signal(signal.SIGTERM, lambda *unused: sys.exit(143))  # the cluster ends with this program
     return 0 if soak(**chosen, folder=folder) else 1
 
 
