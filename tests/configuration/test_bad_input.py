@@ -70,6 +70,11 @@ def test_mistakes_in_yaml_files_name_the_file(run_all: Runs, tmp_path: Path, tex
         run_all("--config-dir", str(tmp_path / "mine"), "data=mine", "--cfg", "job")
 
 
+def test_printing_a_multirun_says_what_can_be_printed(run_all: Runs) -> None:
+    with pytest.raises(UserError, match="--cfg prints one configuration: leave -m out"):
+        run_all("-m", "seed=0,1", "--cfg", "job")
+
+
 @pytest.mark.parametrize("command", ["stage.kimgg=3", "stage=ada_chh"])
 def test_misspelt_names_fail_when_only_printing(run_all: Runs, command: str) -> None:
     with pytest.raises(UserError, match="does not exist"):

@@ -108,6 +108,9 @@ def hydra_arguments(arguments: Sequence[str]) -> list[str]:
     if not sweep:
         return overrides
     overrides = [_after_the_row(text) for text in overrides]
+    if printing := {"--cfg", "-c", "--info", "-i"}.intersection(overrides):
+        raise UserError(f"{printing.pop()} prints one configuration: leave -m out and give one value or row, "
+                        "for example experiments=TABLE/ROW")
     return ["-m", *overrides, *_sweep_folders(overrides)]
 
 
