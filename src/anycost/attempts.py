@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 FILE = "attempts.jsonl"
 STATES = ("finished", "stopped", "requeued", "failed")
+PREEMPTED = "preempted"
+"""As the error of a requeued attempt: other jobs took its place."""
 _LONGEST_ERROR = 500
 
 
@@ -37,7 +39,7 @@ class Attempt:
         ended: when it ended; empty where it died, or where it is at work (then the folder's lock is held).
         state: one of `STATES`; empty where `ended` is.
         images_at_end: seen by the newest checkpoint at its end; those of the start where it died.
-        error: of one that failed, the last line.
+        error: of one that failed, the last line; why one stopped, or was queued again, where more is known.
     """
 
     attempt: int
@@ -112,12 +114,15 @@ def slurm_job() -> str:
 
 
 def requeued_in_vain(attempts: Sequence[Attempt]) -> int:
-    """How many of the last attempts in a row were queued again without having got any further."""
+    """How many of the last attempts in a row were queued again without having got any further.
+
+    Those that were preempted do not count: they say nothing of the time that the run needs.
+    """
     count = 0
     for one in reversed(attempts):
         if one.state != "requeued" or one.moved:
             break
-        count += 1
+        count += one.error != PREEMPTED
     return count
 
 

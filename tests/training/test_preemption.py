@@ -19,7 +19,7 @@ from anycost.errors import UserError
 from anycost.runs import RunDir
 from anycost.signals import Stopped
 from anycost.stages.clock import Clock
-from anycost.training.requeue import end_stopped
+from anycost.training.requeue import MOST_IN_VAIN, end_stopped
 
 Train = Callable[..., RunDir]
 Same = Callable[[RunDir, RunDir], None]
@@ -132,6 +132,44 @@ def test_no_progress_three_times_in_a_row_is_a_failure(slurm: Slurm, tmp_path: P
         stop(tmp_path, 0)
     assert calls.read_text().count("requeue 7") == 5
     assert read_attempts(tmp_path)[-1].state == "failed"
+
+
+def test_preemptions_in_vain_are_not_the_fault_of_the_job(slurm: Slurm, tmp_path: Path) -> None:
+    """On a busy cluster a job may be thrown out many times before its first step; what SLURM says of it is real."""
+    calls = slurm(RUNNING + " PreemptEligibleTime=2026-11-21T23:04:37 PreemptTime=2026-11-21T23:04:41")
+    for _ in range(2 * MOST_IN_VAIN):
+        stop(tmp_path, 0)
+    slurm(RUNNING.replace("RUNNING", "PENDING"))  # without a time of grace SLURM queues it by itself
+    for _ in range(2 * MOST_IN_VAIN):
+        stop(tmp_path, 0)
+    assert calls.read_text().count("requeue 7") == 2 * MOST_IN_VAIN
+    assert {(one.state, one.error) for one in read_attempts(tmp_path)} == {("requeued", "preempted")}
+    slurm(RUNNING + " PreemptEligibleTime=2026-11-21T23:04:37 PreemptTime=None")
+    for _ in range(MOST_IN_VAIN - 1):
+        stop(tmp_path, 0)
+    with pytest.raises(UserError, match="3 times in a row"):
+        stop(tmp_path, 0)
+
+
+def test_cancelled_job_without_progress_is_no_failure(slurm: Slurm, tmp_path: Path) -> None:
+    slurm()
+    for _ in range(MOST_IN_VAIN - 1):
+        stop(tmp_path, 0)
+    slurm(RUNNING.replace("RUNNING", "COMPLETING"))
+    stop(tmp_path, 0)
+    assert read_attempts(tmp_path)[-1].state == "stopped"
+
+
+def test_busy_controller_is_asked_again(slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal is final, a silence is not: it would cost the job its place."""
+    monkeypatch.setattr("anycost.training.requeue._PAUSES_SEC", (0.0, 0.0))
+    calls = slurm(refuses="slurm_requeue error: Socket timed out on send/recv operation")
+    stop(tmp_path)
+    assert calls.read_text().count("requeue 7") == 3
+    assert "Socket timed out" in read_attempts(tmp_path)[-1].error
+    slurm(refuses="Requested operation is presently disabled")
+    stop(tmp_path)
+    assert calls.read_text().count("requeue 7") == 4
 
 
 def test_submitit_is_handed_its_own_signal(

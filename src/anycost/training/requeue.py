@@ -16,15 +16,19 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 from anycost import signals
-from anycost.attempts import Attempts, requeued_in_vain, slurm_job
+from anycost.attempts import PREEMPTED, Attempts, requeued_in_vain, slurm_job
 from anycost.errors import UserError
 
 log = logging.getLogger(__name__)
 
 MOST_IN_VAIN = 3
 _TIMEOUT_SEC = 20
+_PAUSES_SEC = (2.0, 5.0, 10.0)
+_PASSING = re.compile("contact|timed out|refused|standby|Zero Bytes|receive failure", re.IGNORECASE)
+"""What a controller says, or is said to be, that is too busy to answer or starts anew."""
 _BY_HAND = "`anycost sweep resubmit`, or submitting it again, continues it"
 
 
@@ -35,16 +39,15 @@ class _NotQueued(Exception):
 def end_stopped(stopped: signals.Stopped, attempts: Attempts, images: int) -> None:
     """Write down how an attempt ended that a signal stopped at `images`; a job of SLURM is queued again.
 
-    The line is written before the job is queued, since SLURM kills it then. Raises `UserError` where the job was
-    queued again `MOST_IN_VAIN` times in a row and has not got any further, and whatever submitit's handler raises.
+    The line is written before the job is queued, since SLURM kills it then. Raises `UserError` where the job used up
+    its time `MOST_IN_VAIN` times in a row and has not got any further, and whatever submitit's handler raises.
     """
     if not (signals.in_job() or signals.in_submitit()):
         attempts.end("stopped", images)
         return
     attempts.end("requeued", images)
     try:
-        _check_progress(attempts)
-        _queue_again(stopped.number)
+        _queue_again(stopped.number, attempts)
     except _NotQueued as reason:
         attempts.end("stopped", images, str(reason))
         log.warning("this job is not queued again: %s", reason)
@@ -63,12 +66,17 @@ def _check_progress(attempts: Attempts) -> None:
         )
 
 
-def _queue_again(number: int) -> None:
+def _queue_again(number: int, attempts: Attempts) -> None:
     """Ask SLURM, or submitit, to queue this job again; `_NotQueued` where that must not or cannot be."""
     job = slurm_job()
-    if job and not _needs_requeue(_facts(job)):
+    facts = _facts(job) if job else {}
+    needed = not job or _needs_requeue(facts)
+    if not needed or facts.get("PreemptTime", "")[:1].isdigit():  # else it is None, or not there
+        attempts.end("requeued", attempts.current.images_at_end, PREEMPTED)
+    if not needed:
         log.info("SLURM job %s is in the queue again already", job)
         return
+    _check_progress(attempts)
     if signals.in_submitit():
         _hand_to_submitit(number)
     _scontrol("requeue", job)
@@ -110,14 +118,19 @@ def _facts(job: str) -> dict[str, str]:
 
 
 def _scontrol(*arguments: str) -> str:
-    """Output of scontrol; `_NotQueued` where there is none, or where it fails."""
-    try:
-        done = subprocess.run(["scontrol", *arguments], capture_output=True, text=True, timeout=_TIMEOUT_SEC)
-    except FileNotFoundError:
-        raise _NotQueued(f"there is no scontrol here (in a container, bind it in); {_BY_HAND}") from None
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise _NotQueued(f"scontrol does not answer ({error}); {_BY_HAND}") from None
-    if done.returncode:
-        said = " ".join((done.stderr or done.stdout).split())
-        raise _NotQueued(f"scontrol {' '.join(arguments)} failed ({said}); {_BY_HAND}")
-    return done.stdout
+    """Output of scontrol, which is asked again while the controller is busy; `_NotQueued` where there is none."""
+    for pause in (*_PAUSES_SEC, None):
+        try:
+            done = subprocess.run(["scontrol", *arguments], capture_output=True, text=True, timeout=_TIMEOUT_SEC)
+        except FileNotFoundError:
+            raise _NotQueued(f"there is no scontrol here (in a container, bind it in); {_BY_HAND}") from None
+        except (OSError, subprocess.TimeoutExpired) as error:
+            said = str(error)
+        else:
+            if not done.returncode:
+                return done.stdout
+            said = " ".join((done.stderr or done.stdout).split())
+        if pause is None or not _PASSING.search(said):
+            break
+        time.sleep(pause)
+    raise _NotQueued(f"scontrol {' '.join(arguments)} failed ({said}); {_BY_HAND}")
