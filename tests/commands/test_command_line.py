@@ -17,7 +17,7 @@ HEAVY = ("torch", "pytorch_lightning", "wandb", "matplotlib", "torchvision")
 
 
 def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *command], cwd=cwd, capture_output=True, text=True, timeout=120)
+    return subprocess.run([sys.executable, *command], cwd=cwd, capture_output=True, text=True, timeout=240)
 
 
 def cpu_seconds(*command: str) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -291,16 +292,17 @@ def test_kill_9_at_any_instant_changes_no_bit(alone: dict[str, float], trained: 
         process = start(tmp_path, *line, f"devices={devices}")
         wait_for_shards(process, tmp_path / "killed")
         time.sleep(rng.uniform(0, 0.5))
+        others = psutil.Process(process.pid).children() if process.poll() is None else []
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        time.sleep(2)  # the other process notices that its parent is gone
+        psutil.wait_procs(others, timeout=200)  # they notice that their parent is gone
     finished(start(tmp_path, *line))
     assert values(tmp_path / "killed") == alone
 
 
 def wait_for_shards(process: subprocess.Popen, output: Path) -> None:
     """Until there is something to continue from."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 240
     while not list(output.glob("work/*/shard_*.npz")) and process.poll() is None:
         assert time.monotonic() < end
         time.sleep(0.01)

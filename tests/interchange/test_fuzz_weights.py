@@ -28,5 +28,5 @@ def test_a_hundred_files() -> None:
 def test_thousands_of_files() -> None:
     result = fuzzed(2500, 200_000)
     assert result["loaded"] > 20
-    assert result["slowest_s"] < 10  # a hang, not a busy machine
+    assert result["slowest_s"] < 10
     assert result["peak_growth_mb"] < 200

@@ -2,21 +2,21 @@
 
 import time
 
+import pytest
 import torch
 
 from anycost.pricing.latency import device_name, median_latency_ms
 
 
-def test_counts_calls_and_measures_milliseconds() -> None:
+def test_counts_calls_and_measures_milliseconds(clock: None) -> None:
     calls = []
 
     def call() -> None:
         calls.append(None)
         time.sleep(0.2 if len(calls) in (1, 2, 4) else 0.01)
 
-    assert (
-        9.9 < median_latency_ms(call, warmup=2, repeats=5) < 100
-    )  # two slow warm-ups and one outlier do not count
+    median = median_latency_ms(call, warmup=2, repeats=5)
+    assert median == pytest.approx(10), "two slow warm-ups and one outlier do not count"
     assert len(calls) == 7
 
 

@@ -170,7 +170,7 @@ def test_bfloat16_on_a_processor_without(generator: Generator) -> None:
         print(freeze(generator, dtype="bfloat16")(torch.zeros(1, 8)).isfinite().all().item())
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True,
-                          env=os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}, timeout=120)  # fmt: skip
+                          env=os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}, timeout=240)  # fmt: skip
     assert done.stdout.strip() == "True", done.stderr
 
 

@@ -73,7 +73,7 @@ def locked(folder: Path) -> Iterator[int]:
     folder.mkdir(parents=True, exist_ok=True)
     code = (
         "import sys, time; from pathlib import Path; from anycost.files import lock_folder\n"
-        "lock = lock_folder(Path(sys.argv[1]), 'busy'); print('ready', flush=True); time.sleep(60)"
+        "lock = lock_folder(Path(sys.argv[1]), 'busy'); print('ready', flush=True); time.sleep(250)"
     )
     with subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

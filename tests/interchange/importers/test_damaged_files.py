@@ -179,9 +179,9 @@ def test_damaged_files(
     for number in range(COUNT):
         name, path = list(files.items())[number % len(files)]
         damaged.write_bytes(mutate(path.read_bytes(), random.Random(number)))
-        start = time.perf_counter()
+        start = time.process_time()
         seen[f"{name} {outcome(damaged, tmp_path / 'output')}"] += 1
-        slowest = max(slowest, time.perf_counter() - start)
+        slowest = max(slowest, time.process_time() - start)
     assert slowest < 5
     assert seen.total() == COUNT
     for name in files:
