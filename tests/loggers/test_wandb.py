@@ -6,14 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 
+from anycost import signals
 from anycost.configuration.schema import LoggerConfig
+from anycost.loggers import wandb as wandb_module
 from anycost.loggers.building import build_loggers, continue_from
-from anycost.loggers.wandb import _write_address, resolved_mode
+from anycost.loggers.wandb import ImagesWandbLogger, WandbRun, _write_address, resolved_mode
 from anycost.runs import RunDir
 
 
@@ -161,3 +165,41 @@ def test_auto_is_online_only_with_an_account(monkeypatch: pytest.MonkeyPatch, tm
     assert resolved_mode("auto") == "online"
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert resolved_mode("auto") == "disabled"
+
+
+class Gone:
+    """A wandb run whose service has ended."""
+
+    step = 0
+
+    def __getattr__(self, name: str) -> Any:
+        raise ConnectionResetError("Connection lost")
+
+
+@pytest.mark.parametrize("call", [
+    lambda logger: logger.log_metrics({"loss": 1.0}, 8),
+    lambda logger: logger.summarise({"best": 1.0}),
+    lambda logger: logger.mark_stopped(),
+    lambda logger: logger.finalize("failed"),
+])
+def test_a_service_that_the_same_signal_ended_does_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[[ImagesWandbLogger], None]
+) -> None:
+    """SLURM signals all processes of a job; without a signal the failure is told."""
+    monkeypatch.setattr(wandb_module, "_SIGNAL_SEC", 0.1)
+    logger = ImagesWandbLogger(WandbRun("one", "project", tmp_path), "offline")
+    logger._experiment = Gone()
+    with pytest.raises(ConnectionResetError):
+        call(logger)
+    monkeypatch.setattr(signals, "received", lambda: signal.SIGTERM)
+    call(logger)
+
+
+def test_a_signal_while_the_service_starts_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise ConnectionResetError("Connection lost")
+
+    monkeypatch.setattr(wandb, "init", fail)
+    monkeypatch.setattr(signals, "received", lambda: signal.SIGTERM)
+    with pytest.raises(signals.Stopped):
+        ImagesWandbLogger(WandbRun("one", "project", tmp_path), "offline").log_metrics({"loss": 1.0}, 8)

@@ -34,7 +34,7 @@ def _pending(pid: int, number: int) -> bool:
 
 def test_time_limit_and_measurements(lab: Lab, reference: Reference, same: Same) -> None:
     """A job of two minutes comes to its limit, frozen meanwhile; another is told to stop while it measures."""
-    limited = lab.sweep("limited", "cluster.minutes=2", "cluster.grace_seconds=60")
+    limited = lab.sweep("limited", "cluster.minutes=2", "cluster.grace_seconds=55")
     (slow,) = limited.glob("stylegan2-*")
     lab.wait_for_work(slow)
     frozen = read_attempts(slow)[-1].pid
@@ -77,7 +77,7 @@ def test_submitit(lab: Lab, reference: Reference, same: Same) -> None:
             lab.wait(lambda: _ends(run), "the run has saved")
             lab.settle()
         finally:
-            launcher.terminate()
+            launcher.kill()
     assert len(read_attempts(run)) == 2
     assert _ends(run)[-1] == "finished"
     same(run, reference(0))

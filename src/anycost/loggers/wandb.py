@@ -1,10 +1,13 @@
 """Weights & Biases: stable ids, the x-axis in images seen, and no value lost or doubled when a run is continued."""
 
 import json
+import logging
 import netrc
 import os
+import time
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +17,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from anycost import signals
 from anycost.files import atomic_write
 from anycost.loggers.table import Row
 
@@ -21,10 +25,13 @@ if TYPE_CHECKING:
     from wandb import Run
     from wandb.sdk.lib import RunDisabled
 
+log = logging.getLogger(__name__)
+
 ADDRESS = "wandb.json"
 """File of the run folder that says where the run is found there."""
 REPLAYED_ROWS = 256
 """A kill can lose what wandb has not yet written: at most a block of 32 KiB, and a row takes 150 bytes or more."""
+_SIGNAL_SEC = 2.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,12 @@ class ImagesWandbLogger(WandbLogger):
         if self._experiment is None:
             import wandb
 
-            self._experiment = wandb.init(**self._wandb_init, settings=wandb.Settings(console="off"))
+            try:
+                self._experiment = wandb.init(**self._wandb_init, settings=wandb.Settings(console="off"))
+            except Exception as error:
+                if number := _signal_that_ended_it():
+                    raise signals.Stopped(number) from error
+                raise
             self._experiment.define_metric("images")
             self._experiment.define_metric("*", step_metric="images")
             _write_address(self._experiment, self.folder)
@@ -82,8 +94,9 @@ class ImagesWandbLogger(WandbLogger):
         """
         if step is None:
             raise ValueError("Weights & Biases needs the number of images seen as `step`")
-        if step >= self.experiment.step:
-            self.experiment.log({"images": step, "kimg": step / 1000, **metrics}, step=step)
+        with _service_may_be_gone():
+            if step >= self.experiment.step:
+                self.experiment.log({"images": step, "kimg": step / 1000, **metrics}, step=step)
 
     @rank_zero_only
     def log_lines(
@@ -98,7 +111,8 @@ class ImagesWandbLogger(WandbLogger):
     @rank_zero_only
     def summarise(self, values: Mapping[str, Any]) -> None:
         """Set entries of the run's summary, which the table of runs shows; nested ones as `best.kimg`."""
-        self.experiment.summary.update(dict(values))
+        with _service_may_be_gone():
+            self.experiment.summary.update(dict(values))
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any, **__: Any) -> None:
@@ -115,13 +129,40 @@ class ImagesWandbLogger(WandbLogger):
     def mark_stopped(self) -> None:
         """Call before `finalize("failed")` where a signal stopped the run: the page shows `preempted`, not `failed`."""
         if self._experiment is not None:
-            self._experiment.mark_preempting()
+            with _service_may_be_gone():
+                self._experiment.mark_preempting()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """End the wandb run: a pipeline's next stage is another one."""
         if self._experiment is not None:
-            self._experiment.finish(exit_code=0 if status == "success" else 1)
+            with _service_may_be_gone():
+                self._experiment.finish(exit_code=0 if status == "success" else 1)
+
+
+@contextmanager
+def _service_may_be_gone() -> Iterator[None]:
+    """Pass over what wandb cannot take any more after a signal that asks the run to stop.
+
+    SLURM sends SIGTERM to all processes of a job, wandb's service among them, which ends at once; ours saves, and the
+    next attempt replays what was lost.
+    """
+    try:
+        yield
+    except signals.Stopped:
+        raise
+    except Exception as error:
+        if not _signal_that_ended_it():
+            raise
+        log.warning("Weights & Biases has ended already (%s); what it missed is logged again", type(error).__name__)
+
+
+def _signal_that_ended_it() -> int:
+    """The signal after which wandb's service is gone, or 0; the service may get it a moment earlier."""
+    end = time.monotonic() + _SIGNAL_SEC
+    while not signals.received() and time.monotonic() < end:
+        time.sleep(0.05)
+    return signals.received()
 
 
 def _write_address(run: "Run | RunDisabled", folder: Path) -> None:
