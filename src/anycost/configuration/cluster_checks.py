@@ -29,15 +29,20 @@ def check_cluster(config: TrainConfig) -> None:
             raise UserError(f"cluster.sbatch: {argument!r} does not look like an option; write --name=value")
         if instead := next((keys for option, keys in _SET_BY.items() if argument.startswith(option)), None):
             raise UserError(f"cluster.sbatch: {argument} is what the launcher sets; use {instead}")
+        if argument.startswith(_KEPT):
+            raise UserError(f"cluster.sbatch: {argument} cannot be changed: `anycost sweep` knows jobs by their names, "
+                            "logs and dependencies; leave it out")
 
 
 _DEVICES = "trainer.devices, trainer.num_nodes and the other keys of cluster"
 _SET_BY = {
-    **dict.fromkeys(("--nodes", "--ntasks", "--gpus", "--gres", "--cpus-per-task"), _DEVICES),
+    **dict.fromkeys(("--nodes", "--ntasks", "--gpus", "--gres", "--cpus-per-task", "-N", "-n", "-G", "-c"), _DEVICES),
     "--signal": "cluster.grace_seconds",
-    "--array": "cluster.max_parallel",
+    **dict.fromkeys(("--array", "-a"), "cluster.max_parallel"),
 }
 """Options of sbatch that come from other keys, so that two places never contradict each other."""
+_KEPT = ("--job-name", "-J", "--output", "-o", "--dependency", "-d", "--chdir", "-D")
+"""Options of sbatch that nobody else may set."""
 
 
 def uses_gpus(config: TrainConfig) -> bool:

@@ -115,8 +115,8 @@ def read_sweep(folder: Path | str) -> Sweep:
         raise UserError(f"{folder} is not the folder of a sweep: it has no {SWEEP_FILE}; name a folder under "
                         "logs/train/multiruns that hydra/launcher=slurm or hydra/launcher=local made") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged ({type(error).__name__}: {error}); the command of the sweep, started "
-                        "again, writes it anew and keeps the runs") from error
+        raise UserError(f"{path} is damaged ({type(error).__name__}: {error}); move it away and start the command of "
+                        "the sweep again, which writes it anew and keeps the runs") from error
 
 
 def _job(entry: dict[str, Any]) -> Job:

@@ -3,6 +3,7 @@
 The same line stands in `slurm/*.sbatch` for people who submit by hand.
 """
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -72,6 +73,8 @@ def _gpus(config: TrainConfig) -> dict[str, str]:
 
 
 def _quoted(value: object) -> str:
-    """As sbatch reads a value in a script: quoted where it has spaces."""
+    """As sbatch reads a value in a script: quoted where it has what would end or change it."""
     text = str(value)
-    return f'"{text}"' if any(letter.isspace() for letter in text) else text
+    if not re.search(r"""[\s#"'\\]""", text):
+        return text
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'

@@ -16,6 +16,8 @@ WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPEC
 AT_WORK = frozenset({"RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT",
                      "RESIZING"})
 _TIMEOUT_SEC = 120
+_VARIABLES = {"array": "ARRAY_INX", "mem": "MEM_PER_NODE", "requeue": "NO_REQUEUE", "time": "TIMELIMIT"}
+"""Options of sbatch whose variable of the environment has another name."""
 
 
 class SlurmError(UserError):
@@ -80,7 +82,8 @@ def environment_of(script: str, environment: Mapping[str, str]) -> dict[str, str
     contradicts the --mem of the next.
     """
     options = re.findall(r"^#SBATCH --([\w-]+)", script, re.MULTILINE)
-    beaten = {f"SBATCH_{option.upper().replace('-', '_')}" for option in options} | {"SBATCH_ARRAY_INX"}
+    names = [_VARIABLES.get(option, option.upper().replace("-", "_")) for option in options]
+    beaten = {f"SBATCH_{name}" for name in names}
     kept = ("SLURM_CONF", "SLURM_CLUSTERS")
     return {name: value for name, value in environment.items()
             if name not in beaten and (not name.startswith(("SLURM_", "SLURMD_", "PMI")) or name in kept)}
@@ -149,4 +152,6 @@ def _explained(command: str, words: str) -> str:
                 f"slurm.conf (SLURM_CONF={os.environ.get('SLURM_CONF', '')})")
     if "Unable to contact slurm controller" in words or "Connection refused" in words:
         return f"{said}\nthe controller does not answer; try again when `scontrol ping` says UP"
+    if "Invalid job array" in words:
+        return f"{said}\nindices must stay below MaxArraySize (`scontrol show config`): split the sweep"
     return said

@@ -35,13 +35,17 @@ def _holds(run: RunDir, kimg: float, config: TrainConfig) -> bool:
 
 
 def in_slurm_queue(sweep: Sweep) -> dict[int, str]:
-    """Index of every job that waits or runs in SLURM's queue -> the id of its array task."""
+    """Index of every job that waits or runs in SLURM's queue -> the id of its array task.
+
+    Jobs of another name are not this sweep's: a cluster that was set up anew counts from one again.
+    """
     submitted = [(index, slurm.task_id(entry.id, index)) for entry in read_submissions(sweep.folder)
                  if entry.executor == "slurm" for index in entry.indices]
     if not submitted:
         return {}
     known = slurm.queue({task.partition("_")[0] for _, task in submitted})
-    return {index: task for index, task in submitted if task in known and known[task].active}
+    return {index: task for index, task in submitted
+            if task in known and known[task].active and known[task].name == sweep.name}
 
 
 def to_hand_out(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> list[Job]:
@@ -58,8 +62,8 @@ def submit_to_slurm(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -
     configs = {job.index: load_config(RunDir(sweep.run_dir(job)).config) for job in jobs}
     for job in jobs:
         origins_left(sweep, job, [*queued, *configs])
-    for script in sorted({batch_script(sweep, [replace(job, index=0)], configs[job.index]) for job in jobs}):
-        slurm.test(script)
+    for members, _ in _arrays(sweep, [(job, []) for job in jobs], configs):
+        slurm.test(batch_script(sweep, members, configs[members[0].index]))
     done, left, tasks = [], list(jobs), dict(queued)
     (sweep.folder / LOGS).mkdir(parents=True, exist_ok=True)
     while left:
@@ -80,12 +84,18 @@ def _ready(
     sweep: Sweep, left: Sequence[Job], configs: dict[int, TrainConfig], tasks: dict[int, str]
 ) -> list[tuple[list[Job], list[str]]]:
     """The arrays that can be submitted now, with the ids of the tasks that they wait for."""
-    arrays: dict[str, tuple[list[Job], list[str]]] = {}
     waiting = {job.index for job in left}
-    for job in left:
-        if waiting.intersection(job.after):
-            continue
-        after = [tasks[index] for index in origins_left(sweep, job, tasks)]
+    ready = [job for job in left if not waiting.intersection(job.after)]
+    after = [[tasks[index] for index in origins_left(sweep, job, tasks)] for job in ready]
+    return _arrays(sweep, list(zip(ready, after, strict=True)), configs)
+
+
+def _arrays(
+    sweep: Sweep, jobs: Sequence[tuple[Job, list[str]]], configs: dict[int, TrainConfig]
+) -> list[tuple[list[Job], list[str]]]:
+    """Jobs, with the ids that each waits for, gathered by what the cluster is asked for."""
+    arrays: dict[str, tuple[list[Job], list[str]]] = {}
+    for job, after in jobs:
         alike = batch_script(sweep, [replace(job, index=0)], configs[job.index], after)
         arrays.setdefault(alike, ([], after))[0].append(job)
     return list(arrays.values())
