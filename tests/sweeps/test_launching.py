@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from anycost.commands import main
 from anycost.configuration.convert import load_config
 from anycost.runs import RunDir, RunRecord
-from anycost.sweeps.record import Sweep, read_submissions, read_sweep
+from anycost.sweeps.record import Sweep, read_submissions, read_sweep, write_sweep
 
 TINY = ["data=faces", "data.resolution=16", "data.batch_size=16", "model.channel_cap=8", "trainer=cpu",
         "schedule=paper", "features=embedded", "metrics=none", "callbacks=none", "cluster.detach=true"]
@@ -22,13 +23,14 @@ STANDINS = {
     "sbatch": """
         script=$(cat); env > "$LAB/environment"
         case $script in *--partition=nope*) echo "invalid partition specified: nope" >&2; exit 1;; esac
+        case $script in *--array=1001*) echo "allocation failure: Invalid job array specification" >&2; exit 1;; esac
         [ "$1" = --test-only ] && exit 0
         id=$((100 + $(ls "$LAB" | grep -c 'script$'))); echo "$script" > "$LAB/$id.script"; echo "$id" """,
     # All that was submitted runs, unless $LAB/empty exists.
     "squeue": """
         [ -e "$LAB/empty" ] && { echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1; }
         for script in "$LAB"/*.script; do id=$(basename "$script" .script)
-        for index in 0 1 2 3 4 5; do echo "${id}_$index|RUNNING|None|n1|sweep"; done; done""",
+        for index in 0 1 2 3 4 5; do echo "${id}_$index|RUNNING|None|n1|${NAME:-sweep}"; done; done""",
     "scontrol": "echo PartitionName=debug",
 }
 
@@ -116,9 +118,12 @@ def test_every_job_is_ready_when_it_is_submitted(lab: Lab) -> None:
         (["resume=never"], "resume=never would start a job anew"),
         (["seed=0,0"], "the jobs #0 and #1 are the same run, stylegan2-faces-r"),
         (["init_from=row:base"], "init_from=row:base: the sweep has no such row with seed=0"),
+        (["table.row=base", "init_from=none,row:base", "model.latent_dim=16,32"],
+         "init_from=row:base: 4 runs of the sweep are this row with seed=0, so it does not say which"),
         (["cluster.partition=nope"], "sbatch failed: invalid partition specified: nope"),
         (["seed=0,1", "cluster.partition=null,nope"], "invalid partition specified: nope"),
         (["cluster.sbatch=['--nodes=2']"], "cluster.sbatch: --nodes=2 is what the launcher sets; use trainer.devices"),
+        (["cluster.sbatch=['-J x']"], "cluster.sbatch: -J x cannot be changed"),
         (["paths.logs=a,b"], "do not vary paths.logs"),
     ],
 )  # fmt: skip
@@ -156,6 +161,26 @@ def test_same_command_hands_out_what_is_neither_finished_nor_in_the_queue(lab: L
     finish(swept(), 1)
     assert launched(*command) == 0
     assert [option(script, "array") for script in lab.scripts] == ["0-2", "0,2"]
+
+
+def test_jobs_of_others_with_the_same_number_are_not_ours(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that was set up anew, or another one, counts its jobs from one again."""
+    assert launched("stage=stylegan2") == 0
+    monkeypatch.setenv("NAME", "other")
+    assert launched("stage=stylegan2") == 0
+    assert len(lab.scripts) == 2
+
+
+def test_array_that_no_cluster_takes_is_refused_before_any_is_submitted(
+    lab: Lab, capsys: pytest.CaptureFixture
+) -> None:
+    command = ["stage=stylegan2", "trainer.devices=1,2"]
+    assert launched(*command, "cluster.prepare_only=true") == 0
+    sweep = swept()
+    write_sweep(replace(sweep, jobs=[sweep.jobs[0], replace(sweep.jobs[1], index=1001)]))
+    assert launched(*command) == 2
+    assert "split the sweep" in capsys.readouterr().err
+    assert not lab.scripts
 
 
 def test_jobs_keep_their_indices_when_a_sweep_grows(lab: Lab) -> None:
@@ -233,17 +258,19 @@ def test_a_locked_sweep_is_left_alone(lab: Lab, capsys: pytest.CaptureFixture) -
 
 def test_environment_of_a_job_is_not_that_of_the_shell_s_own(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Variables that would beat the script, and those of an allocation that the command runs in."""
-    for name in ("SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_ARRAY_INX", "SLURM_MEM_PER_CPU", "SLURM_JOB_ID"):
+    beaten = {"SBATCH_PARTITION", "SBATCH_ARRAY_INX", "SBATCH_TIMELIMIT", "SBATCH_MEM_PER_NODE", "SBATCH_NO_REQUEUE",
+              "SLURM_MEM_PER_CPU", "SLURM_JOB_ID"}  # fmt: skip
+    for name in (*beaten, "SBATCH_QOS"):
         monkeypatch.setenv(name, "7")
-    assert launched("stage=stylegan2", "cluster.partition=debug") == 0
+    assert launched("stage=stylegan2", "cluster.partition=debug", "cluster.minutes=9", "cluster.mem_gb=1") == 0
     given = {line.partition("=")[0] for line in lab.environment}
-    assert given & {"SBATCH_PARTITION", "SBATCH_ARRAY_INX", "SLURM_MEM_PER_CPU", "SLURM_JOB_ID"} == set()
+    assert given & beaten == set()
     assert {"SBATCH_QOS", "LAB"} <= given
 
 
 def test_task_line_reaches_python_as_it_is(lab: Lab, tmp_path: Path) -> None:
     """Folders with spaces, lines of setup, words of a container, USR1 ignored while Python starts."""
-    logs = tmp_path / "work" / "my logs 100%"
+    logs = tmp_path / "work" / "my logs #100%"
     assert launched("stage=stylegan2", f"paths.logs={logs}", "cluster.python=python",
                     "cluster.container=[env,'IMAGE=x']", "cluster.setup=['export MODULE=cuda']",
                     "cluster.srun=['--mpi=none']") == 0  # fmt: skip

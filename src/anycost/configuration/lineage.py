@@ -1,5 +1,6 @@
 """Which runs of a sweep start from the weights of which others: they are trained after them."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -24,11 +25,11 @@ def dependencies(runs: Sequence[tuple[TrainConfig, Path]]) -> list[list[int]]:
     return found
 
 
-def missing_rows(config: TrainConfig, runs: Sequence[tuple[TrainConfig, Path]]) -> list[str]:
-    """`key=row:NAME` of `config` for which there is no run of that row and seed among `runs`."""
-    rows = {(other.table.row, other.seed) for other, _ in runs}
-    return [f"{key}={name}" for key, name in _origin_keys(config)
-            if name.startswith(ROW) and (name.removeprefix(ROW), config.seed) not in rows]
+def rows_meant(config: TrainConfig, runs: Sequence[tuple[TrainConfig, Path]]) -> dict[str, int]:
+    """`key=row:NAME` of `config` -> how many of `runs` are of that row and of its seed; 1 where all is well."""
+    rows = Counter((other.table.row, other.seed) for other, _ in runs)
+    return {f"{key}={name}": rows[name.removeprefix(ROW), config.seed] for key, name in _origin_keys(config)
+            if name.startswith(ROW)}
 
 
 def decisive(config: TrainConfig) -> tuple:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from anycost.configuration.cluster_checks import check_cluster, check_job
 from anycost.configuration.convert import load_config, save_config, to_train_config
 from anycost.configuration.explain import explain
-from anycost.configuration.lineage import dependencies, missing_rows
+from anycost.configuration.lineage import dependencies, rows_meant
 from anycost.configuration.schema import TrainConfig
 from anycost.errors import UserError
 from anycost.sweeps import slurm
@@ -142,9 +142,14 @@ def _others(composed: Sequence[Composed], before: Sequence[Job]) -> list[tuple[T
 
 def _check_rows(composed: Sequence[Composed], runs: Sequence[tuple[TrainConfig, Path]]) -> None:
     for job in composed:
-        for missing in missing_rows(job.config, runs):
-            raise UserError(f"{missing}: the sweep has no such row with seed={job.config.seed}; start the whole table, "
-                            "or name a run folder")
+        for named, count in rows_meant(job.config, runs).items():
+            if count == 0:
+                raise UserError(f"{named}: the sweep has no such row with seed={job.config.seed}; start the whole "
+                                "table, or name a run folder")
+            if count > 1:
+                raise UserError(f"{named}: {count} runs of the sweep are this row with seed={job.config.seed}, so it "
+                                "does not say which; take a sweep for each value that is varied beside the seed "
+                                "(another run=NAME where the table has changed), or name a run folder")
 
 
 def _command() -> list[str]:
