@@ -146,6 +146,29 @@ def refused(
     return call
 
 
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """`slurm((before, after), refuses="", **variables)`: this process is job 7, which runs, up to what is replaced.
+
+    The answer is the file that `scontrol` writes its calls to.
+    """
+
+    def fake(change: tuple[str, str] = ("", ""), refuses: str = "", **variables: str) -> Path:
+        calls, program = tmp_path / "calls", tmp_path / "bin" / "scontrol"
+        facts = "JobId=7 JobState=RUNNING Reason=None Requeue=1 Restarts=0 BatchFlag=1".replace(*change)
+        program.parent.mkdir(exist_ok=True)
+        calls.touch()
+        refusal = f'echo "{refuses}" >&2; exit 1' if refuses else "exit 0"
+        program.write_text(f'#!/bin/sh\necho "$*" >> {calls}\n[ "$1" = -o ] && echo "{facts}" && exit 0\n{refusal}\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        for name, value in {"SLURM_JOB_ID": "7", **variables}.items():
+            monkeypatch.setenv(name, value)
+        return calls
+
+    return fake
+
+
 @pytest.fixture(scope="session")
 def state_of() -> Callable[[RunDir], dict[str, Any]]:
     """All that the newest checkpoint holds of the training, flat: names -> tensors and numbers."""
