@@ -13,7 +13,7 @@ from anycost.attempts import Attempts
 from anycost.configuration.convert import load_config, save_config
 from anycost.configuration.identity import changes, next_free_run_dir
 from anycost.configuration.schema import TrainConfig
-from anycost.configuration.stage_schema import PipelineConfig
+from anycost.configuration.stage_schema import AdaChConfig, MultiresConfig, PipelineConfig, Stylegan2Config
 from anycost.errors import UserError
 from anycost.runs import RunDir
 from anycost.training.devices import check_devices
@@ -64,7 +64,8 @@ def _run(config: TrainConfig, folder: RunDir) -> Result:
     with ExitStack() as stack:
         if process_rank() == 0:
             stack.enter_context(folder.owned())
-            stack.enter_context(_attempt(folder))
+            if not _is_done(config, folder):
+                stack.enter_context(_attempt(folder))
             _keep_config(config, folder)
         check_devices(config.trainer)
         _heed_alone(config)
@@ -78,6 +79,18 @@ def _run(config: TrainConfig, folder: RunDir) -> Result:
         if process_rank() == 0 and result.last.weights.exists():
             report(result.last)
         return result
+
+
+def _is_done(config: TrainConfig, folder: RunDir) -> bool:
+    """Whether nothing is left to train: such a start is no attempt, and changes nothing."""
+    if not isinstance(config.stage, PipelineConfig):
+        return is_finished(config, folder)
+    stages = _stages(config.stage)
+    return all(is_finished(replace(config, stage=stage), RunDir(folder.path / stage.name)) for stage in stages)
+
+
+def _stages(pipeline: PipelineConfig) -> list[Stylegan2Config | MultiresConfig | AdaChConfig]:
+    return [pipeline.stylegan2, pipeline.multires, pipeline.ada_ch]
 
 
 @contextmanager
@@ -130,7 +143,7 @@ def _run_pipeline(config: TrainConfig, pipeline: PipelineConfig, folder: RunDir)
 
     `trainer.max_minutes` is shared out by the stages' lengths.
     """
-    stages = [pipeline.stylegan2, pipeline.multires, pipeline.ada_ch]
+    stages = _stages(pipeline)
     minutes = config.trainer.max_minutes
     end = None if minutes is None else time.monotonic() + 60 * minutes
     done: dict[str, RunDir] = {}
