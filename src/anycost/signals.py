@@ -18,6 +18,7 @@ from anycost.processes import PARENT
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
 _first = 0
+_patient = False
 _before: dict[int, Handler] = {}
 
 
@@ -41,10 +42,11 @@ def remembered() -> Iterator[None]:
 
     Inside another such block, and outside of the main thread, nothing changes.
     """
-    global _first
+    global _first, _patient
     if _before or threading.current_thread() is not threading.main_thread():
         yield
         return
+    _patient = _follows()
     for number in _stopping():
         _before[number] = signal.signal(number, _remember)
     try:
@@ -66,7 +68,7 @@ def heed() -> None:
 
     A job that has done all is left to end well.
     """
-    if _first and not _patient():
+    if _first and not _patient:
         Stopped(_first).leave()
 
 
@@ -117,7 +119,7 @@ def _remember(number: int, frame: FrameType | None) -> None:
         return
     _first = number
     second = ""
-    if not _patient():
+    if not _patient:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         second = "; a second signal stops at once"
@@ -125,6 +127,9 @@ def _remember(number: int, frame: FrameType | None) -> None:
         os.write(1, f"{signal.Signals(number).name}: stopping after this step{second}\n".encode())
 
 
-def _patient() -> bool:
-    """Whether a second signal changes nothing: a job gets several, a local process follows its parent."""
+def _follows() -> bool:
+    """Whether a second signal changes nothing: a job gets several, a local process follows its parent.
+
+    Asked at the start, since a process that starts others becomes the parent that the variable names.
+    """
     return in_job() or os.environ.get(PARENT, str(os.getpid())) != str(os.getpid())

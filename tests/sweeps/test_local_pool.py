@@ -129,3 +129,17 @@ def test_jobs_on_gpus_share_none(sweep: Callable[..., Sweep], tmp_path: Path, mo
                  "cluster.max_parallel=2")  # fmt: skip
     run_locally(made, made.jobs)
     assert sorted(line for line in log(tmp_path) if line.startswith("gpu")) == ["gpu 3", "gpu 5"]
+
+
+def test_a_job_of_several_processes_saves_when_its_pool_is_stopped_twice() -> None:
+    """It gets a signal from the pool, and another when that has gone; meanwhile it is a parent itself."""
+    code = (
+        "import os, signal\nfrom anycost import signals\n"
+        "with signals.remembered():\n"
+        "    os.environ['ANYCOST_PARENT'] = str(os.getpid())\n"
+        "    os.kill(os.getpid(), signal.SIGTERM); os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('saved', flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "ANYCOST_PARENT": str(os.getpid())},
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["saved"]), done.stderr
