@@ -34,7 +34,7 @@ def _pending(pid: int, number: int) -> bool:
 
 def test_time_limit_and_measurements(lab: Lab, reference: Reference, same: Same) -> None:
     """A job of two minutes comes to its limit, frozen meanwhile; another is told to stop while it measures."""
-    limited = lab.sweep("limited", "cluster.minutes=2", "cluster.grace_seconds=55")
+    limited = lab.sweep("limited", "cluster.minutes=2", "cluster.grace_seconds=30")
     (slow,) = limited.glob("stylegan2-*")
     lab.wait_for_work(slow)
     frozen = read_attempts(slow)[-1].pid
@@ -48,7 +48,7 @@ def test_time_limit_and_measurements(lab: Lab, reference: Reference, same: Same)
     lab.wait(lambda: _ends(run), "the job that measures is queued again")
     assert _ends(run) == ["requeued"]
 
-    lab.wait(lambda: _ends(slow) or _pending(frozen, signal.SIGUSR1), "the time is nearly up", 75)
+    lab.wait(lambda: _ends(slow) or _pending(frozen, signal.SIGUSR1), "the time is nearly up", 120)
     if not _ends(slow):
         os.kill(frozen, signal.SIGCONT)
     lab.settle()
