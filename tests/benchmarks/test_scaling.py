@@ -1,5 +1,7 @@
 """What scaling is computed from is what training does: operations and gradient sizes of real phases."""
 
+from functools import cache
+
 import pytest
 import torch
 
@@ -13,6 +15,8 @@ from anycost.stages.base import AdversarialStage
 from anycost.training.stage_run import build_stage
 
 TINY = ("data=faces", "data.resolution=16", "model.multiplier=0.03125", "model.channel_cap=32", "data.batch_size=4")
+OPTIONS = {"stylegan2": ["stage.path_length.weight=2"],
+           "ada_ch": ["stage.consistency.perceptual=none", "stage.sampled_resolutions=1"]}
 
 
 def real_operations(config: TrainConfig, steps: int) -> float:
@@ -30,24 +34,27 @@ def real_operations(config: TrainConfig, steps: int) -> float:
     return count_operations(train) / (4 * steps)
 
 
-def test_stylegan2_costs_what_its_steps_compute() -> None:
-    config = compose("stage=stylegan2", *TINY, "stage.path_length.weight=2", "stage.mixing_probability=1")
-    assert step_cost(config).operations == pytest.approx(real_operations(config, 16), rel=0.001)
+@cache
+def priced(stage: str) -> tuple[TrainConfig, StepCost]:
+    """A configuration of `stage`, and what it is said to cost."""
+    config = compose(f"stage={stage}", *TINY, "stage.mixing_probability=1", *OPTIONS[stage])
+    return config, step_cost(config)
 
 
-def test_ada_ch_costs_what_its_steps_compute_on_average() -> None:
-    config = compose("stage=ada_ch", *TINY, "stage.consistency.perceptual=none", "stage.sampled_resolutions=1",
-                     "stage.mixing_probability=1")  # fmt: skip
-    assert step_cost(config).operations == pytest.approx(real_operations(config, 96), rel=0.05)
+@pytest.mark.parametrize(("stage", "steps", "tolerance"), [("stylegan2", 16, 0.001), ("ada_ch", 48, 0.05)])
+def test_steps_cost_what_they_compute(stage: str, steps: int, tolerance: float) -> None:
+    """Those of ada_ch draw widths and resolutions: on average."""
+    config, cost = priced(stage)
+    assert cost.operations == pytest.approx(real_operations(config, steps), rel=tolerance)
 
 
 @pytest.mark.parametrize("stage", ["stylegan2", "ada_ch"])
 def test_bytes_are_those_of_the_flat_gradients(stage: str) -> None:
-    config = compose(f"stage={stage}", *TINY, "stage.consistency.perceptual=none" if stage == "ada_ch" else "seed=0")
+    config, cost = priced(stage)
     real = build_stage(config)
     real.configure_optimizers()
     real.on_fit_start()
-    phases = {phase.name: phase.reduced_bytes for phase in step_cost(config).phases}
+    phases = {phase.name: phase.reduced_bytes for phase in cost.phases}
     for name in ("generator", "discriminator"):
         buffer = real.flat[name].buffer
         assert phases[name] == buffer.numel() * buffer.element_size()
