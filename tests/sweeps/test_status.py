@@ -145,6 +145,16 @@ def test_names_tell_jobs_apart(tmp_path: Path, folders: Any) -> None:
     assert [one.name for one in sweep_status(tmp_path).jobs] == ["vanilla", "stage.mode=uniform +x.y=[1,2]", "run-2"]
 
 
+def test_several_experiments_of_one_row_are_told_apart(tmp_path: Path, folders: Any) -> None:
+    folders.write_sweep(tmp_path, [
+        {"row": row, "overrides": [f"+experiments@_global_=table2/{file}", f"seed={seed}", "data=faces"]}
+        for row, file in [("same_d", "same_d"), ("vanilla", "vanilla_025"), ("vanilla", "vanilla_050")]
+        for seed in (0, 1)
+    ])  # fmt: skip
+    names = [one.name for one in sweep_status(tmp_path).jobs]
+    assert names[::2] == names[1::2] == ["same_d", "table2/vanilla_025", "table2/vanilla_050"]
+
+
 def test_runs_without_a_record_are_shown(tmp_path: Path, folders: Any) -> None:
     folders.train(tmp_path / "a", 20000, "finished", seed=3, table={"row": "one"})
     folders.train(tmp_path / "b", 1000, "stopped")

@@ -151,15 +151,25 @@ def _job(index: int, run: Path) -> Job:
 
 
 def _names(sweep: Sweep) -> dict[int, str]:
-    """What tells the jobs apart: the row, and the overrides that not all of them have; the seed is told elsewhere."""
+    """What tells the jobs apart: the row, and the overrides that not all of them have; the seed is told elsewhere.
+
+    A row of several experiments (one for each width) is called by them.
+    """
     overrides = [set(job.overrides) for job in sweep.jobs]
     common = set.intersection(*overrides) if len(overrides) > 1 else set()
-    return {job.index: " ".join(_told(job, common)) or job.folder for job in sweep.jobs}
+    files = {(job.row, _experiment(job, common)) for job in sweep.jobs}
+    several = {row for row, count in Counter(row for row, _ in files).items() if count > 1}
+    return {job.index: " ".join(_told(job, common, job.row in several)) or job.folder for job in sweep.jobs}
 
 
-def _told(job: Job, common: Iterable[str]) -> Iterator[str]:
+def _experiment(job: Job, common: Iterable[str]) -> str | None:
+    told = [text for text in job.overrides if text not in common and text.lstrip("+").startswith("experiments")]
+    return told[0].partition("=")[2] if told else None
+
+
+def _told(job: Job, common: Iterable[str], several: bool) -> Iterator[str]:
     if job.row:
-        yield job.row
+        yield (_experiment(job, common) if several else None) or job.row
     for override in job.overrides:
         key = override.partition("=")[0].lstrip("+")
         if override not in common and key != "seed" and not (job.row and key.startswith("experiments")):
