@@ -116,6 +116,9 @@ def test_errors_say_what_to_do(make_run: Callable[..., Path], tmp_path: Path) ->
     assert "metrics.every_kimg" in message(trained)
     write_weights(trained / "weights.safetensors", {}, Header("training"))
     assert f"anycost evaluate weights={trained} measures" in message(trained)
+    for seed in ("s0", "s1"):
+        write_weights(make_run(f"sweep/{seed}") / "weights.safetensors", {}, Header("training"))
+    assert f"anycost evaluate weights={tmp_path / 'sweep' / 's1'} measures" in message(tmp_path / "sweep")
     (tmp_path / "empty").mkdir()
     assert "nothing has been measured" in message(tmp_path / "empty")
 

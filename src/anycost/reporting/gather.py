@@ -259,7 +259,8 @@ def _object(content: Any) -> dict[str, Any]:
 
 
 def _remedy(found: Mapping[Path, RunResults], path: str) -> str:
-    if any(run.weights for run in found.values()):
+    if trained := [folder for folder, run in found.items() if run.weights]:
+        path = path if len(trained) == 1 else str(trained[-1])  # a multirun has no weights of its own
         return f"anycost evaluate weights={path} measures, anycost search weights={path} searches"
     if found:
         return "training measures at its end, or every metrics.every_kimg; anycost evaluate needs a finished stage"
