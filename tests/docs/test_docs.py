@@ -19,6 +19,7 @@ from anycost.commands.options import render, sections
 from anycost.commands.sweep import OPTIONS as SWEEP_OPTIONS
 from anycost.configuration.composition import compose
 from anycost.configuration.schema import TrainConfig
+from anycost.configuration.tables import table_rows
 from anycost.data.prepare import PrepareConfig
 from anycost.interchange.weights import Header, write_weights
 from anycost.networks.generator import Generator
@@ -29,7 +30,8 @@ SETTINGS = [*sorted((ROOT / "conf").rglob("*.yaml")), *sorted((ROOT / "experimen
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TRAIN = re.compile(r"(?:train\.py|anycost train)\b(.*)")
 VERB = re.compile(r"\banycost ([a-z]+)\b(.*)")
-NO_OVERRIDES = {"--help", "--cfg", "job", "..."}
+LAUNCHERS = {"submitit_slurm", *(file.stem for file in (ROOT / "conf/hydra/launcher").glob("*.yaml"))}
+NO_OVERRIDES = {"--help", "--cfg", "job", "...", "cluster=NAME"}
 
 
 def name(file: Path) -> str:
@@ -68,10 +70,15 @@ def found(pattern: re.Pattern[str]) -> list:
 def compositions(arguments: str) -> Iterator[list[str]]:
     """The overrides of the run that the command starts; with `-m` of a few of them, in which every value occurs."""
     words = [word for word in shlex.split(arguments, comments=True) if word not in NO_OVERRIDES]
+    launchers = [word.partition("=")[2] for word in words if word.startswith("hydra/launcher=")]
+    assert set(launchers) <= LAUNCHERS
+    words = [word for word in words if not word.startswith("hydra/launcher=")]  # for the multirun, not for its runs
     if "-m" not in words:
         yield words
         return
     swept = {key: values.split(",") for key, _, values in (word.partition("=") for word in words if word != "-m")}
+    if "experiments" in swept:  # a table is its rows
+        swept["experiments"] = [name if "/" in name else table_rows(name)[0] for name in swept["experiments"]]
     for turn in range(max(map(len, swept.values()))):
         yield [f"{key}={values[turn % len(values)]}" for key, values in swept.items()]
 

@@ -113,7 +113,7 @@ def build_stage(case: Case) -> AdaChStage:
                 kimg=1, num_resolutions=case.num_resolutions, sampled_resolutions=2, consistency=consistency
             ),
             data=DataConfig(name="random", resolution=case.resolution, batch_size=case.batch_size),
-            model=ModelConfig("benchmark", case.resolution, case.multiplier, case.channel_cap),
+            model=ModelConfig("benchmark", case.resolution, case.multiplier, channel_cap=case.channel_cap),
         )
     )
     stage.configure_optimizers()
