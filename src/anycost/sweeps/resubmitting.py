@@ -9,7 +9,7 @@ from anycost.configuration.schema import TrainConfig
 from anycost.configuration.settings import with_settings
 from anycost.errors import UserError
 from anycost.sweeps.dispatch import hand_out, owned
-from anycost.sweeps.record import Job, read_submissions, write_sweep
+from anycost.sweeps.record import SWEEP_FILE, Job, read_submissions, write_sweep
 from anycost.sweeps.states import DIED, FAILED, RESUMABLE
 from anycost.sweeps.status import JobStatus, SweepStatus
 
@@ -80,7 +80,8 @@ def _changed(job: JobStatus, executor: str, settings: Sequence[str]) -> TrainCon
     try:
         config = with_settings(load_config(job.folder / "config.yaml"), settings)
     except FileNotFoundError as error:
-        raise UserError(f"{job.folder / 'config.yaml'} is missing; the command of the sweep writes it again") from error
+        raise UserError(f"{job.folder / 'config.yaml'} is missing; the command of the sweep writes it again: "
+                        f"it stands in {job.folder.parent / SWEEP_FILE}") from error  # fmt: skip
     check_job(config)
     if executor == "slurm":
         check_cluster(config)
