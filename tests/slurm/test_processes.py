@@ -79,7 +79,7 @@ def test_by_hand(lab: Lab, reference: Reference, same: Same) -> None:
     runs = lab.folder / "logs" / "train" / "runs"
     lab.wait_for_work(runs / "plain")
     lab.batch("urgent", "sleep 1", options=["--nodelist=n2", "--exclusive"])
-    lab.wait(lambda: _ends(runs / "plain"), "the preempted job has saved")
+    lab.wait(lambda: any(_ends(runs / "plain")), "the preempted job has saved")
     lab.run("sbatch", "--array=0", SCRIPTS / "array.sbatch", lab.multirun("array"))
     lab.batch("nodes", f"{train} trainer.num_nodes=2 run=nodes", options=["--nodes=2"])
     nodes = ["--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1"]
