@@ -164,7 +164,7 @@ def _table(plain: dict[int, Path], soaked: dict[int, Path], done: list[str], lef
     """Print what became of every job; whether all is well."""
     rows = []
     for index, run in sorted(soaked.items()):
-        names = {path.stem.split("-", 2)[2] for path in run.rglob("run-*.wandb")}
+        names = {path.stem.removeprefix("run-") for path in run.rglob("run-*.wandb")}
         attempts = read_attempts(run)
         rows.append({
             "job": index, "attempts": len(attempts), "end": attempts[-1].state if attempts else "never started",

@@ -63,7 +63,7 @@ def test_time_limit_and_preemption_change_nothing(lab: Lab, reference: Reference
         same(run, plain)
         assert set(_ends(run)[:-1]) == {"requeued"}
         assert _ends(run)[-1] == "finished"
-        assert {path.stem.split("-", 2)[2] for path in run.rglob("run-*.wandb")} == {run.name}
+        assert {path.stem.removeprefix("run-") for path in run.rglob("run-*.wandb")} == {run.name}
     jobs = lab.status(sweep)
     assert [job["state"] for job in jobs] == ["finished", "finished"]
     assert all(job["restarts"] >= 1 for job in jobs)
