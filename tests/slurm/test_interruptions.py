@@ -57,6 +57,10 @@ def test_time_limit_and_measurements(lab: Lab, reference: Reference, same: Same)
     lab.wait(lambda: _ended(slow) or _pending(frozen, signal.SIGUSR1), "the time is nearly up", 120)
     if not _ended(slow):
         os.kill(frozen, signal.SIGCONT)
+    lab.wait(lambda: _ended(slow), "the job whose time is nearly up has saved")
+    job = f"{_array(limited)}_0"
+    lab.wait(lambda: lab.queue()[job] == "PENDING", "it is in the queue again")
+    lab.run("scontrol", "update", f"JobId={job}", "TimeLimit=60")  # the rest need not come to its limit too
     lab.settle()
     assert set(_ends(slow)[:-1]) == {"requeued"}
     assert _ends(slow)[-1] == "finished"
