@@ -211,6 +211,15 @@ def test_what_is_swept_beside_a_table_splits_its_rows(sweep: Make, tmp_path: Pat
     ]  # fmt: skip
 
 
+def test_where_runs_were_written_splits_no_row(sweep: Make, tmp_path: Path) -> None:
+    write_multirun(tmp_path / "sweep", {"+experiments@_global_": "t/base,t/conditioned"},
+                   ["experiments=t", "seed=0,1", "paths.logs=elsewhere"])  # fmt: skip
+    for row in ("base", "conditioned"):
+        for seed in (0, 1):
+            sweep(f"{row}{seed}", {"full": 1.0}, row, seed=seed, config={"paths": {"logs": str(seed)}})
+    assert [row.name for row in table_rows(gather([str(tmp_path / "sweep")]))] == ["base", "conditioned"]
+
+
 def test_seeds_alone_are_no_table(sweep: Make, tmp_path: Path) -> None:
     write_multirun(tmp_path / "sweep", {}, ["seed=0,1"])
     for seed in (0, 1):

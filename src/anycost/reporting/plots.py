@@ -138,4 +138,4 @@ def short_names(named: Mapping[str, Content]) -> dict[str, Content]:
 
 def safe(name: str) -> str:
     """A part of a file name."""
-    return re.sub(r"[^\w.=-]+", "_", name).strip("_")
+    return re.sub(r"[^\w.-]+", "_", name).strip("_")

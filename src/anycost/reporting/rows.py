@@ -19,8 +19,8 @@ from anycost.reporting.groups import Quantity, Value, chosen, together
 
 _PART = "/"
 _REFERENCE = "row:"
-_NAMES = ("run", "resume", "experiments")
-"""Overrides that say where runs lie or what they consist of, and change no result by themselves."""
+_NAMES = ("run", "resume", "experiments", "paths", "logger", "cluster", "table")
+"""Overrides, or their groups, that say where runs lie or what they consist of, and change no result by themselves."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def table_rows(runs: Sequence[RunResults]) -> list[Row]:
 def _rows(runs: Sequence[RunResults], prefix: str) -> list[Row]:
     sweep = runs[0].multirun
     assert sweep
-    keys = [key for key in sweep.keys if key not in _NAMES]
+    keys = [key for key in sweep.keys if key.partition(".")[0] not in _NAMES]
     varying = [key for key in keys if len({_value(run.job, key) for run in runs}) > 1]
     seeds = len({*sweep.seeds, *(run.seed for run in runs)})
     lines: dict[str, list[RunResults]] = {}
