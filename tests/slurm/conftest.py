@@ -145,7 +145,11 @@ class Lab:
                     self.run("scontrol", "update", f"JobId={job}", "StartTime=now", status=None)
             return not jobs
 
-        self.wait(empty, "the queue is empty", 400)
+        def settled() -> bool:
+            """Empty for some seconds: squeue does not list a job that is just being queued again."""
+            return all(empty() and time.sleep(1) is None for _ in range(5))
+
+        self.wait(settled, "the queue is empty", 400)
 
     def at_work(self, run: Path) -> bool:
         """Whether a run has logged its first steps, and goes on."""
