@@ -5,7 +5,6 @@ whether jobs that were queued again got anywhere. So it never ends a training: w
 disk), a warning says so and training goes on; the checkpoint has its own, clear error.
 """
 
-import errno
 import json
 import logging
 import os
@@ -15,6 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from anycost.files import append_line
 
 log = logging.getLogger(__name__)
 
@@ -143,16 +144,8 @@ def _entry(line: str) -> dict[str, Any]:
 
 
 def _append(path: Path, entry: dict[str, Any]) -> None:
-    """Append a line in one write, on the disk when this returns; a line that a kill tore gets its end first."""
     try:
-        with path.open("ab+", buffering=0) as file:
-            if file.seek(0, os.SEEK_END):
-                file.seek(-1, os.SEEK_END)
-            torn = file.read(1) not in (b"", b"\n")
-            line = b"\n" * torn + json.dumps(entry).encode() + b"\n"
-            if file.write(line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(file.fileno())
+        append_line(path, json.dumps(entry))
     except OSError as error:
         log.warning("%s does not get its line: %s; training goes on", path, error.strerror)
 

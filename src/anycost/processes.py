@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PARENT = "ANYCOST_PARENT"
@@ -14,20 +15,15 @@ _SHOWN_LINES = 20
 
 def end_with_parent() -> None:
     """Let this process end with the one that `PARENT` names; nothing where none is named."""
-    parent = os.environ.get(PARENT)
-    if parent is None:
-        return
-
-    def watch() -> None:
-        while os.getppid() == int(parent):
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    _when_parent_ends(lambda: os._exit(1))
 
 
 def stop_with_parent() -> None:
     """As `end_with_parent`, for a process that has something to save: it gets SIGTERM, as if somebody had sent it."""
+    _when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def _when_parent_ends(act: Callable[[], object]) -> None:
     parent = os.environ.get(PARENT)
     if parent is None:
         return
@@ -35,7 +31,7 @@ def stop_with_parent() -> None:
     def watch() -> None:
         while os.getppid() == int(parent):
             time.sleep(1)
-        os.kill(os.getpid(), signal.SIGTERM)
+        act()
 
     threading.Thread(target=watch, daemon=True).start()
 

@@ -58,6 +58,12 @@ class RunDir:
         except FileNotFoundError:
             return None
 
+    def holds(self, images: int) -> bool:
+        """Whether a run that has seen at least `images` finished here, and its weights are there."""
+        record = self.read_record()
+        ended = record is not None and record.state == "finished" and record.images >= images
+        return ended and self.weights.exists()
+
     def write_record(self, record: RunRecord) -> None:
         with atomic_write(self.path / "run.json", "w") as file:
             json.dump(asdict(record), file, indent=2)

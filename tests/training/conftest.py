@@ -22,6 +22,7 @@ from anycost.loggers.table import read_rows
 from anycost.networks.discriminator import Discriminator
 from anycost.networks.generator import Generator
 from anycost.runs import RunDir
+from anycost.stages.clock import Clock
 from anycost.training import run
 
 SMALL = [
@@ -228,3 +229,20 @@ def same_but_rounding(state_of: Callable[[RunDir], dict[str, Any]]) -> Callable[
         assert others == [pytest.approx(row, rel=1e-10, abs=1e-10) for row in rows]
 
     return check
+
+
+@pytest.fixture
+def at_image(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], None]:
+    """`at_image(n, act)`: act in the step that ends with n images."""
+
+    def plan(images: int, act: Callable[[], object]) -> None:
+        advance = Clock.advance
+
+        def advance_and_act(clock: Clock) -> None:
+            advance(clock)
+            if clock.images == images:
+                act()
+
+        monkeypatch.setattr(Clock, "advance", advance_and_act)
+
+    return plan

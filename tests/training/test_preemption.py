@@ -23,23 +23,6 @@ Same = Callable[[RunDir, RunDir], None]
 Slurm = Callable[..., Path]
 
 
-@pytest.fixture
-def at_image(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], None]:
-    """`at_image(n, act)`: act in the step that ends with n images."""
-
-    def plan(images: int, act: Callable[[], object]) -> None:
-        advance = Clock.advance
-
-        def advance_and_act(clock: Clock) -> None:
-            advance(clock)
-            if clock.images == images:
-                act()
-
-        monkeypatch.setattr(Clock, "advance", advance_and_act)
-
-    return plan
-
-
 def send(*numbers: int) -> None:
     for number in numbers:
         os.kill(os.getpid(), number)

@@ -14,28 +14,10 @@ from anycost.callbacks.metrics import MetricsCallback
 from anycost.commands import main
 from anycost.configuration.composition import compose
 from anycost.runs import RunDir
-from anycost.stages.clock import Clock
 from anycost.training import run as run_training
 
 Train = Callable[..., RunDir]
 Same = Callable[[RunDir, RunDir], None]
-
-
-@pytest.fixture
-def at_image(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], None]:
-    """`at_image(n, act)`: act in the step that ends with n images."""
-
-    def plan(images: int, act: Callable[[], object]) -> None:
-        advance = Clock.advance
-
-        def advance_and_act(clock: Clock) -> None:
-            advance(clock)
-            if clock.images == images:
-                act()
-
-        monkeypatch.setattr(Clock, "advance", advance_and_act)
-
-    return plan
 
 
 @pytest.fixture

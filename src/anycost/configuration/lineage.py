@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from anycost.configuration.schema import TrainConfig
-from anycost.configuration.stage_schema import DistillConfig, PipelineConfig
+from anycost.configuration.stage_schema import PIPELINE, DistillConfig, PipelineConfig
 from anycost.errors import UserError
 
 ROW = "row:"
@@ -72,7 +72,7 @@ def _named(name: str, position: int, runs: Sequence[tuple[TrainConfig, Path]]) -
 
 def _trained(config: TrainConfig) -> Sequence[str]:
     """The stages whose weights a run leaves behind."""
-    return ("stylegan2", "multires", "ada_ch") if isinstance(config.stage, PipelineConfig) else (config.stage.name,)
+    return PIPELINE if isinstance(config.stage, PipelineConfig) else (config.stage.name,)
 
 
 def _inside(path: Path, folder: Path) -> bool:

@@ -42,6 +42,13 @@ class PathLengthConfig:
     batch_shrink: int = option(2, "the phase uses batch_size / batch_shrink images", at_least=1)
 
 
+def _path_length_off() -> PathLengthConfig:
+    return PathLengthConfig(weight=0.0)
+
+
+_OFF_HERE = "path-length regularisation; belongs to stage 1, so off here"
+
+
 @dataclass
 class ConsistencyConfig:
     """Eq. 5: sub-generators imitate the full one."""
@@ -97,9 +104,7 @@ class MultiresConfig(StageConfig):
     """Stage 2: outputs of several resolutions are trained, a sampled few at a time."""
 
     name: str = "multires"
-    path_length: PathLengthConfig = option(
-        lambda: PathLengthConfig(weight=0.0), "path-length regularisation; belongs to stage 1, so off here"
-    )
+    path_length: PathLengthConfig = option(_path_length_off, _OFF_HERE)
     num_resolutions: int = option(4, "highest resolutions that are trained", at_least=1)
     sampled_resolutions: int = option(1, "resolutions drawn in each phase (official scripts: 2)", at_least=1)
     consistency: ConsistencyConfig = option(ConsistencyConfig, "Eq. 5")
@@ -131,9 +136,7 @@ class MsgGanConfig(StageConfig):
     """Baseline of Table 1: every resolution at once, the discriminator sees all of them in one pass [MSG-GAN]."""
 
     name: str = "msg_gan"
-    path_length: PathLengthConfig = option(
-        lambda: PathLengthConfig(weight=0.0), "path-length regularisation; belongs to stage 1, so off here"
-    )
+    path_length: PathLengthConfig = option(_path_length_off, _OFF_HERE)
     num_resolutions: int = option(4, "highest resolutions that are trained", at_least=1)
 
 
@@ -142,9 +145,7 @@ class DistillConfig(StageConfig):
     """Baseline of Figure 5: a small generator of its own learns to draw what a wide one draws."""
 
     name: str = "distill"
-    path_length: PathLengthConfig = option(
-        lambda: PathLengthConfig(weight=0.0), "path-length regularisation; belongs to stage 1, so off here"
-    )
+    path_length: PathLengthConfig = option(_path_length_off, _OFF_HERE)
     teacher: str = option(MISSING, "wide generator: a run, a weights file or row:NAME of the same table", path=True)
     imitation_weight: float = option(1.0, "weight of the distance to the teacher's pictures", at_least=0)
     perceptual: str = option(
@@ -159,9 +160,7 @@ class PruneConfig(StageConfig):
     """Baseline of Figure 5: the channels of largest magnitude of a wide generator (`init_from`), trained on."""
 
     name: str = "prune"
-    path_length: PathLengthConfig = option(
-        lambda: PathLengthConfig(weight=0.0), "path-length regularisation; belongs to stage 1, so off here"
-    )
+    path_length: PathLengthConfig = option(_path_length_off, _OFF_HERE)
 
 
 @dataclass
@@ -198,3 +197,6 @@ STAGES: dict[str, type] = {
     "attributes": AttributesConfig,
     "pipeline": PipelineConfig,
 }
+
+PIPELINE = ("stylegan2", "multires", "ada_ch")
+"""The stages of a pipeline, and the folders of their runs in its own, in their order."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from anycost.configuration.stage_schema import PIPELINE
 from anycost.errors import UserError
 from anycost.interchange.header import GENERATORS, Header
 from anycost.interchange.hub import hub_name, is_cached, pull
@@ -18,7 +19,6 @@ log = logging.getLogger(__name__)
 
 WEIGHTS = "weights.safetensors"
 _OF_FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".pkl", ".npy", ".npz", ".json", ".onnx", ".pt2")
-_PIPELINE = ("ada_ch", "multires", "stylegan2")
 
 
 def find_weights(name: Path | str, option: str = "weights") -> Path:
@@ -32,10 +32,10 @@ def find_weights(name: Path | str, option: str = "weights") -> Path:
         return path
     if not path.exists():
         return _pulled(str(name), path, option)
-    for folder in (path, *(path / stage for stage in _PIPELINE)):
+    for folder in (path, *(path / stage for stage in reversed(PIPELINE))):
         if (folder / WEIGHTS).is_file():
             return folder / WEIGHTS
-    if not any((path / entry).exists() for entry in ("config.yaml", *_PIPELINE)):
+    if not any((path / entry).exists() for entry in ("config.yaml", *PIPELINE)):
         raise UserError(f"{option}={path} is no run folder: it has no {WEIGHTS} and no config.yaml; name a run")
     raise UserError(f"{option}={path} is a folder without {WEIGHTS}: its run has not finished a stage yet")
 

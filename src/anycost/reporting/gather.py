@@ -15,6 +15,7 @@ import yaml
 
 from anycost.architecture import Architecture
 from anycost.attempts import read_attempts
+from anycost.configuration.stage_schema import PIPELINE
 from anycost.errors import UserError
 from anycost.interchange.locating import WEIGHTS, weights_identity
 from anycost.loggers.table import Row, read_rows
@@ -23,7 +24,6 @@ from anycost.pricing.price_list import Price, PriceList
 from anycost.reporting.models import price_list
 from anycost.reporting.searches import RESULT, SearchView, read_front, read_search
 
-_STAGES = ("stylegan2", "multires", "ada_ch")
 _DEPTH = 4
 _MULTIRUN = "multirun.yaml"
 _EXPERIMENTS = "+experiments@_global_"
@@ -142,14 +142,14 @@ def _walk(folder: Path, depth: int = 0) -> Iterator[Path]:
     if (folder / "run.json").exists() or (folder / RESULT).exists() or depth == _DEPTH:
         return
     children = [child for child in folder.iterdir() if child.is_dir() and child.name not in ("search", "evaluation")]
-    if any(child.name in _STAGES for child in children):
-        children = [child for child in children if child.name in _STAGES]  # not those that were set aside
+    if any(child.name in PIPELINE for child in children):
+        children = [child for child in children if child.name in PIPELINE]  # not those that were set aside
     for child in sorted(children, key=_order):
         yield from _walk(child, depth + 1)
 
 
 def _order(folder: Path) -> tuple[int, int, str]:
-    stage = _STAGES.index(folder.name) if folder.name in _STAGES else len(_STAGES)
+    stage = PIPELINE.index(folder.name) if folder.name in PIPELINE else len(PIPELINE)
     return stage, int(folder.name) if folder.name.isdigit() else 0, folder.name
 
 
@@ -161,7 +161,7 @@ def _holds_results(folder: Path) -> bool:
 def _is_waiting(folder: Path) -> bool:
     """Whether it is a job of a multirun of which nothing but the configuration is known."""
     job = (folder / "config.yaml").is_file() and (folder.parent / _MULTIRUN).is_file()
-    return job and not any((folder / stage).is_dir() for stage in _STAGES)
+    return job and not any((folder / stage).is_dir() for stage in PIPELINE)
 
 
 def _read(folder: Path, name: str, sweeps: dict[Path, Multirun]) -> RunResults:

@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 
 
+def whole_batches(kimg: float, batch_size: int) -> int:
+    """The images of a stage of `kimg` thousand: those of whole batches, one at least."""
+    return max(round(kimg * 1000) // batch_size, 1) * batch_size
+
+
 @dataclass
 class Clock:
     """Counts images in steps of the global batch."""

@@ -12,14 +12,13 @@ from anycost import __version__
 from anycost.configuration.schema import TrainConfig
 from anycost.errors import UserError
 from anycost.interchange.weights import Header
-from anycost.stages.clock import Clock
+from anycost.stages.clock import Clock, whole_batches
 from anycost.stages.gradients import FlatGradients
 
 
 def stage_length(config: TrainConfig) -> int:
     """Images that `config.stage` trains on: whole batches, one at least."""
-    batch = config.data.batch_size
-    return max(round(config.stage.kimg * 1000) // batch, 1) * batch
+    return whole_batches(config.stage.kimg, config.data.batch_size)
 
 
 class Stage(pl.LightningModule):

@@ -18,7 +18,9 @@ from typing import Any
 
 import yaml
 
-PIPELINE = ("stylegan2", "multires", "ada_ch")
+from anycost.configuration.stage_schema import PIPELINE
+from anycost.stages.clock import whole_batches
+
 _TAIL_BYTES = 16384
 _GROUPS = re.compile(r"^(?:stage|data|callbacks|table|seed):.*\n(?:(?: .*)?\n)*", re.MULTILINE)
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # written in C where there is a compiler: four times faster
@@ -114,8 +116,8 @@ def _stages(folder: Path, options: Mapping[str, Any]) -> list[_Stage]:
 
 
 def _complete(stage: _Stage, record: Mapping[str, Any], batch: int) -> bool:
-    """Whether all images are seen; training is of whole batches, and of one at least."""
-    return stage.kimg is None or _whole(record.get("images")) + batch > round(stage.kimg * 1000)
+    """Whether all images are seen."""
+    return stage.kimg is None or _whole(record.get("images")) >= whole_batches(stage.kimg, batch or 1)
 
 
 def _kimg(options: Any) -> float | None:

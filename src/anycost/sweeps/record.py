@@ -7,7 +7,6 @@ How far a job has come is its run folder's to say (`run.json`, `attempts.jsonl`)
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from anycost.errors import UserError
-from anycost.files import atomic_write, explained_errors
+from anycost.files import append_line, atomic_write, explained_errors
 
 SWEEP_FILE = "sweep.json"
 SUBMISSIONS_FILE = "submissions.jsonl"
@@ -129,14 +128,8 @@ def _job(entry: dict[str, Any]) -> Job:
 def append_submission(folder: Path, submission: Submission) -> None:
     """Add a line to `submissions.jsonl`; what a kill left of an earlier line stays a line of its own."""
     path = folder / SUBMISSIONS_FILE
-    with explained_errors(path), path.open("ab+") as file:
-        torn = False
-        if file.seek(0, os.SEEK_END):
-            file.seek(-1, os.SEEK_END)
-            torn = file.read(1) != b"\n"
-        file.write((b"\n" if torn else b"") + json.dumps(asdict(submission)).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    with explained_errors(path):
+        append_line(path, json.dumps(asdict(submission)))
 
 
 def read_submissions(folder: Path) -> list[Submission]:

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from anycost.configuration.convert import load_config
 from anycost.configuration.schema import TrainConfig
-from anycost.configuration.stage_schema import PipelineConfig
+from anycost.configuration.stage_schema import PIPELINE, PipelineConfig
 from anycost.errors import UserError
 from anycost.files import atomic_write
 from anycost.runs import RunDir
+from anycost.stages.clock import whole_batches
 from anycost.sweeps import slurm
 from anycost.sweeps.record import Job, Submission, Sweep, append_submission, now, read_submissions
 from anycost.sweeps.script import LOGS, batch_script
@@ -22,16 +23,10 @@ def is_finished(sweep: Sweep, job: Job) -> bool:
         config = load_config(folder.config)
     except FileNotFoundError:
         return False
+    stages = {folder: config.stage}
     if isinstance(config.stage, PipelineConfig):
-        stages = (config.stage.stylegan2, config.stage.multires, config.stage.ada_ch)
-        return all(_holds(RunDir(folder.path / stage.name), stage.kimg, config) for stage in stages)
-    return _holds(folder, config.stage.kimg, config)
-
-
-def _holds(run: RunDir, kimg: float, config: TrainConfig) -> bool:
-    record, batch = run.read_record(), config.data.batch_size
-    wanted = max(round(kimg * 1000) // batch, 1) * batch
-    return record is not None and record.state == "finished" and record.images >= wanted and run.weights.exists()
+        stages = {RunDir(folder.path / name): getattr(config.stage, name) for name in PIPELINE}
+    return all(run.holds(whole_batches(stage.kimg, config.data.batch_size)) for run, stage in stages.items())
 
 
 def in_slurm_queue(sweep: Sweep) -> dict[int, str]:

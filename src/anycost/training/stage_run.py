@@ -71,9 +71,7 @@ def train_stage(config: TrainConfig, run: RunDir, deadline: float | None = None)
 
 def is_finished(config: TrainConfig, run: RunDir) -> bool:
     """Whether `run` holds all that `config` would train."""
-    record = run.read_record()
-    ended = record is not None and record.state == "finished" and record.images >= stage_length(config)
-    return ended and run.weights.exists()
+    return run.holds(stage_length(config))
 
 
 def build_stage(config: TrainConfig) -> Stage:

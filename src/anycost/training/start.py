@@ -13,7 +13,7 @@ from anycost.attempts import Attempts
 from anycost.configuration.convert import load_config, save_config
 from anycost.configuration.identity import changes, next_free_run_dir
 from anycost.configuration.schema import TrainConfig
-from anycost.configuration.stage_schema import AdaChConfig, MultiresConfig, PipelineConfig, Stylegan2Config
+from anycost.configuration.stage_schema import PIPELINE, AdaChConfig, MultiresConfig, PipelineConfig, Stylegan2Config
 from anycost.errors import UserError
 from anycost.runs import RunDir
 from anycost.training.devices import check_devices
@@ -24,7 +24,6 @@ from anycost.training.stage_run import is_finished, train_stage
 
 log = logging.getLogger(__name__)
 
-PIPELINE = ("stylegan2", "multires", "ada_ch")
 
 
 @dataclass(frozen=True)
