@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from anycost.architecture import ArchitectureSpace
+from anycost.callbacks import after_step
 from anycost.configuration.schema import DataConfig
 from anycost.networks.generator import Generator
 from anycost.randomness import normal
@@ -77,6 +78,20 @@ def trainer(stage: FakeStage) -> Any:
         loggers=[],
         strategy=SimpleNamespace(barrier=lambda: None),
     )
+
+
+@pytest.fixture
+def another_process(trainer: Any, monkeypatch: pytest.MonkeyPatch) -> list[list[float]]:
+    """This is not the first process, which ends its work in every third round; what this one told it in each round."""
+    told: list[list[float]] = []
+
+    def highest(values: list[float], device: torch.device) -> list[float]:
+        told.append(values)
+        return [float(len(told) % 3 == 0), 0.0]
+
+    trainer.is_global_zero = False
+    monkeypatch.setattr(after_step, "highest", highest)
+    return told
 
 
 @pytest.fixture

@@ -87,10 +87,10 @@ def test_zero_draws_none(tmp_path: Path, train: Callable) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_only_the_first_process_draws(tmp_path: Path, train: Callable, trainer: Any) -> None:
-    trainer.is_global_zero = False
+def test_only_the_first_process_draws(tmp_path: Path, train: Callable, another_process: list) -> None:
     train(GridCallback(GridConfig(), tmp_path, 0.1), 128, end=True)
     assert list(tmp_path.iterdir()) == []
+    assert another_process == 6 * [[0.0, 0.0]]  # two grids
 
 
 def test_a_continued_run_draws_the_same_grid(tmp_path: Path, stage: Any, train: Callable) -> None:

@@ -107,7 +107,7 @@ def test_weights_cost_what_their_model_costs(weights: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "needs the name of a benchmark: price, latency, inference, search, training"),
+        ([], "needs the name of a benchmark: price, latency, inference, search, scaling, training"),
         (["prise"], "did you mean price?"),
         (["price"], "weights=RUN or model=NAME"),
         (["price", "model=config_g", "model.resolution=64"], "did you mean config_"),

@@ -1,5 +1,6 @@
 """Which run a command continues, starts or finds finished, and where its first weights come from."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from anycost.errors import UserError
 from anycost.interchange.weights import (
     build_generator,
     generator_header,
@@ -161,6 +163,28 @@ def test_auto_finds_the_last_finished_run_of_the_preceding_stage(command: Comman
     assert f"initialised from {later.weights}: " in printed
     for piece in ("generator: ", "tensors carried over", "discriminator: ", "fresh (", "channels sorted by importance"):
         assert piece in printed
+
+
+def test_auto_prefers_the_same_multirun(train: Train, trained: RunDir, caplog: pytest.LogCaptureFixture) -> None:
+    """A newer run elsewhere does not change what a job of a sweep starts from."""
+    origin = RunDir(trained.path.parents[1] / "multiruns/sweep/origin")
+    shutil.copytree(trained.path, origin.path)
+    os.utime(origin.weights, (0, 0))
+    caplog.set_level(logging.INFO)
+    logs = f"paths.logs={trained.path.parents[2]}"
+    train("logs/train/multiruns/sweep/job", "ada_ch", 8, *AUTO, logs)
+    assert f"initialised from {origin.weights}: " in caplog.text
+    train("logs/train/multiruns/other/job", "ada_ch", 8, *AUTO, logs)
+    assert f"initialised from {trained.weights}: " in caplog.text
+
+
+def test_a_row_must_be_one_run(train: Train) -> None:
+    """Under Hydra's own launcher no sweep.json says which run a row is; with two of them nothing is guessed."""
+    train("sweep/one", "multires", 8, "table.row=base")
+    train("sweep/job", "ada_ch", 8, "init_from=row:base")
+    train("sweep/two", "multires", 8, "table.row=base")
+    with pytest.raises(UserError, match=r"several runs of .*sweep are the row base with seed=0: one, two; name one"):
+        train("sweep/another", "ada_ch", 8, "init_from=row:base")
 
 
 @pytest.mark.parametrize("difference", ["seed=1", "data.name=other", "model.channel_cap=12", "model.latent_dim=8"])

@@ -1,6 +1,7 @@
 """`init_from` and `stage.teacher`: where a stage's first weights come from."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from torch import Tensor
@@ -28,7 +29,7 @@ def initial_weights(config: TrainConfig, run: RunDir) -> tuple[dict[str, Tensor]
     if config.init_from == "none" or (config.init_from == "auto" and preceding is None):
         return None
     if config.init_from == "auto":
-        file = _last_finished(config, preceding)
+        file = _last_finished(config, preceding, run)
     else:
         file = named_weights(config.init_from, "init_from", config, run)
     tensors, header = _read_generator(file, "init_from")
@@ -70,14 +71,32 @@ def named_weights(name: str, option: str, config: TrainConfig, run: RunDir) -> P
     if not name.startswith(ROW):
         return find_weights(name, option)
     row = name.removeprefix(ROW)
+    found = [folder for folder in _finished_beside(run) if _is_row(folder, row, config.seed)]
+    if len(found) > 1:
+        names = ", ".join(folder.path.name for folder in found)
+        raise UserError(
+            f"{option}={name}: several runs of {run.path.parent} are the row {row} with seed={config.seed}: {names}; "
+            f"name one of them: {option}=FOLDER"
+        )
+    if not found:
+        raise UserError(
+            f"{option}={name}: {run.path.parent} has no finished run of the row {row} with seed={config.seed}; start "
+            f"the whole table with -m, or name a run: {option}=FOLDER"
+        )
+    return found[0].weights
+
+
+def _finished_beside(run: RunDir) -> Iterator[RunDir]:
+    """The finished runs in the folder of `run`'s multirun."""
     for file in sorted(run.path.parent.glob("*/config.yaml")):
-        other, record = load_config(file), RunDir(file.parent).read_record()
-        if other.table.row == row and other.seed == config.seed and record and record.state == "finished":
-            return RunDir(file.parent).weights
-    raise UserError(
-        f"{option}={name}: {run.path.parent} has no finished run of the row {row} with seed={config.seed}; start the "
-        f"whole table with -m, or name a run: {option}=FOLDER"
-    )
+        record = RunDir(file.parent).read_record()
+        if record is not None and record.state == "finished":
+            yield RunDir(file.parent)
+
+
+def _is_row(folder: RunDir, row: str, seed: int) -> bool:
+    config = load_config(folder.config)
+    return (config.table.row, config.seed) == (row, seed)
 
 
 def _check_form(file: Path, header: Header, model: ModelConfig) -> None:
@@ -122,16 +141,19 @@ def _check_equal(form: dict[str, float], model: ModelConfig, what: str) -> None:
         raise UserError(f"{what} of {here}; train it with {fitting}")
 
 
-def _last_finished(config: TrainConfig, preceding: str | None) -> Path:
-    """The newest finished run of the preceding stage with the same data, model and seed."""
+def _last_finished(config: TrainConfig, preceding: str | None, run: RunDir) -> Path:
+    """The newest finished run of the preceding stage with the same data, model and seed.
+
+    Those of the same multirun come first: a run elsewhere that ends meanwhile must not change what a job starts from.
+    """
     logs = Path(config.paths.logs) / "train"
-    found = [file for file in logs.rglob("weights.safetensors") if _matches(file, config, preceding)]
-    if not found:
-        raise UserError(
-            f"init_from=auto found no finished {preceding} run with this data, model and seed under {logs}. Train all "
-            "stages with stage=pipeline, name a run folder or a weights file, or start from scratch with init_from=none"
-        )
-    return max(found, key=lambda file: file.stat().st_mtime)
+    for place in (*([run.path.parent] if "multiruns" in run.path.parts else []), logs):
+        if found := [file for file in place.rglob("weights.safetensors") if _matches(file, config, preceding)]:
+            return max(found, key=lambda file: file.stat().st_mtime)
+    raise UserError(
+        f"init_from=auto found no finished {preceding} run with this data, model and seed under {logs}. Train all "
+        "stages with stage=pipeline, name a run folder or a weights file, or start from scratch with init_from=none"
+    )
 
 
 def _matches(weights: Path, config: TrainConfig, stage: str | None) -> bool:
