@@ -147,6 +147,23 @@ def test_missing_slurm_is_said(lab: Lab, capsys: pytest.CaptureFixture, monkeypa
     assert not Path("logs").exists() or not list(Path("logs").rglob("sweep.json"))
 
 
+def test_absent_data_are_a_warning(lab: Lab, capsys: pytest.CaptureFixture) -> None:
+    """The login node may not see them; two seeds are one warning."""
+    assert launched("stage=stylegan2", "data=zip", "data.name=own", "data.path=far.zip", "seed=0,1") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("this machine does not see the data: data.path=far.zip does not exist") == 1
+    assert "unless their nodes see them" in printed
+    assert len(lab.scripts) == 1
+
+
+def test_absent_data_are_an_error_on_this_machine(lab: Lab, capsys: pytest.CaptureFixture) -> None:
+    local = ["-m", *TINY, "stage=stylegan2", "hydra/launcher=local", "data=zip", "data.name=own", "data.path=far.zip"]
+    assert main(["train", *local]) == 2
+    error = capsys.readouterr().err
+    assert "1 of 1 jobs cannot be started, nothing was submitted" in error
+    assert "data.path=far.zip does not exist" in error
+
+
 def test_single_run_needs_m(lab: Lab, capsys: pytest.CaptureFixture) -> None:
     assert main(["train", *TINY, "hydra/launcher=slurm"]) == 2
     assert "add -m, also for a single run" in capsys.readouterr().err

@@ -1,7 +1,6 @@
 """From the data configuration to a source that is known to fit: every mistake gets its message here, at the start."""
 
 import logging
-from pathlib import Path
 
 from anycost.configuration.schema import DataConfig
 from anycost.data.celeba_hq import celeba_hq_split
@@ -10,6 +9,7 @@ from anycost.data.decode import UnusableImage
 from anycost.data.faces import FaceSource
 from anycost.data.geometry import check_large_enough, check_resolution, square_side
 from anycost.data.kinds import detect_kind, open_pictures
+from anycost.data.location import picture_path
 from anycost.data.sources import PictureSource, Selection
 from anycost.errors import UserError
 
@@ -22,9 +22,13 @@ CHECKED = 1000
 def open_source(config: DataConfig) -> Source:
     """The source of `config`, checked; raises `UserError` naming the option, its value and the remedy."""
     check_resolution("data.resolution", config.resolution)
-    if config.kind == "faces":
+    path = picture_path(config)
+    if path is None:
         return FaceSource(size=config.size) if config.size else FaceSource()
-    source = _open_pictures(config)
+    kind = detect_kind(path)
+    if kind != config.kind:
+        raise UserError(f"data.kind={config.kind}: {config.path} is a {kind}; use data.kind={kind}")
+    source = open_pictures(path, config.subset, config.size)
     if len(source) == 0:
         raise UserError(f"data.path={config.path} has no pictures in it")
     if config.split is not None:
@@ -71,25 +75,3 @@ def _check_square(source: PictureSource, sizes: dict[int, tuple[int, int]], padd
                 f"data.padding=error: {source.name(k)} in {source.path} {error}; "
                 f"take data.padding=crop or data.padding=letterbox"
             ) from error
-
-
-def _open_pictures(config: DataConfig) -> PictureSource:
-    if config.path is None:
-        raise UserError(f"data.path is not set: data.kind={config.kind} needs the path of its pictures")
-    path = Path(config.path).expanduser()
-    if not path.exists():
-        raise UserError(f"data.path={config.path} does not exist; {_remedy(config)}")
-    kind = detect_kind(path)
-    if kind != config.kind:
-        raise UserError(f"data.kind={config.kind}: {config.path} is a {kind}; use data.kind={kind}")
-    return open_pictures(path, config.subset, config.size)
-
-
-def _remedy(config: DataConfig) -> str:
-    if config.kind != "zip":
-        return f"give the {config.kind} with data.path=PATH"
-    crop = "crop=letterbox " if config.padding == "letterbox" else ""
-    return (
-        "give the archive with data.path=FILE.zip, or make it from your pictures with\n"
-        f"  anycost prepare source=FOLDER output={config.path} {crop}resolution={config.resolution}"
-    )

@@ -15,6 +15,7 @@ from anycost.configuration.convert import load_config, save_config, to_train_con
 from anycost.configuration.explain import explain
 from anycost.configuration.lineage import dependencies, rows_meant
 from anycost.configuration.schema import TrainConfig
+from anycost.data.location import picture_path
 from anycost.errors import UserError
 from anycost.sweeps import slurm
 from anycost.sweeps.dispatch import hand_out, owned
@@ -69,6 +70,7 @@ def compose_all(
         first = f"{len(wrong)} of {len(rows)} jobs cannot be started, nothing was submitted:"
         raise UserError("\n".join([first, *wrong]))
     _check_folders(jobs)
+    _warn_of_absent_data(jobs)
     return jobs
 
 
@@ -80,10 +82,25 @@ def _compose(
     check_job(config)
     if executor == "slurm":
         check_cluster(config)
+    else:
+        picture_path(config.data)
     if config.trainer.threads is None:  # the same in every attempt, for the sake of exactness
         config.trainer.threads = config.cluster.cpus_per_task if executor == "slurm" else fair_threads(config, jobs)
     folder = Path(OmegaConf.select(composed, "hydra.sweep.dir")) / OmegaConf.select(composed, "hydra.sweep.subdir")
     return Composed(list(filter_overrides(overrides)), config, folder)
+
+
+def _warn_of_absent_data(jobs: Sequence[Composed]) -> None:
+    """Nodes of a cluster may see what this machine does not, so absent pictures are no error; once for each path."""
+    absent: dict[str, None] = {}
+    for job in jobs:
+        try:
+            picture_path(job.config.data)
+        except UserError as error:
+            absent.setdefault(str(error))
+    for message in absent:
+        log.warning("this machine does not see the data: %s\njobs fail at their start unless their nodes see them",
+                    message)
 
 
 def _check_folders(jobs: Sequence[Composed]) -> None:
