@@ -85,7 +85,7 @@ def test_a_record_travels_with_protocol_data_and_architecture(tmp_path: Path, tr
     train(MetricsCallback(config(), tmp_path / "metrics.jsonl", tmp_path), 128)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [f"metrics/{line['metric']}_{line['label']}" for line in lines] == KEYS
-    assert {line["data"] for line in lines if line["protocol"]["kind"] != "consistency"} == {"noise-50"}
+    assert {line["data"] for line in lines if line["protocol"]["kind"] != "consistency"} == {"noise-50-drawn16"}
     assert not any("weights" in line or "date" in line for line in lines)
     assert {line["images"] for line in lines} == {128}
     assert lines[0]["protocol"]["quantisation"] == "uint8"

@@ -96,7 +96,7 @@ def test_a_run_is_evaluated_on_what_it_was_trained_on(
         "metrics/frechet12_embedded_full", "metrics/frechet12_embedded_0.5@16",
         "metrics/consistency8_embedded_full", "metrics/consistency8_embedded_0.5@16",
     ]  # fmt: skip
-    assert records[0].data.endswith("size60")
+    assert records[0].data.endswith("size60-drawn32")
     assert records[0].images == 4000
     assert records[2].value == 0 < records[3].value
     assert records[0].biased
@@ -140,7 +140,9 @@ def test_another_data_set_resolution_and_seed(evaluate: Callable[..., tuple[str,
     evaluate(weights, "metrics=frechet12_embedded", "architectures=full", "data.filter=lanczos")
     evaluate(weights, "metrics=frechet12_embedded", "architectures=full", "seed=100")
     records = read_records(output)
-    assert [one.data.partition("size")[2] for one in records] == ["60", "40", "60-lanczos-crop", "60"]
+    assert [one.data.partition("size")[2] for one in records] == [
+        "60-drawn32", "40-drawn32", "60-drawn32-lanczos-crop", "60-drawn32",
+    ]  # fmt: skip
     assert [one.protocol.seed for one in records] == [0, 0, 0, 100]
     assert records[0].value != records[3].value
 

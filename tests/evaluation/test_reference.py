@@ -44,7 +44,8 @@ def test_records_tell_ways_of_reading_apart_in_training_and_evaluation(source: A
     usual = DataConfig(name="noise", resolution=16)
     ways = [usual, replace(usual, filter="box"), replace(usual, padding="letterbox"), replace(usual, resolution=32)]
     found = [Reference(source, one, tmp_path).identity for one in ways]
-    assert found == ["noise-100", "noise-100-box-crop", "noise-100-bilinear-letterbox", "noise-100"]
+    drawn = ["drawn16", "drawn16-box-crop", "drawn16-bilinear-letterbox", "drawn32"]
+    assert found == [f"noise-100-{way}" for way in drawn]
 
 
 def test_a_broken_file_is_made_again(

@@ -168,6 +168,15 @@ def test_rows_and_seeds_that_nobody_has_begun_are_said(sweep: Make, tmp_path: Pa
     ]
 
 
+def test_widths_of_a_begun_row_that_nobody_has_begun_are_said(sweep: Make, tmp_path: Path) -> None:
+    sweep("a", {"full": 1.0}, "vanilla", "full")
+    _, (overview,), (table, *_) = rows_and_tables(tmp_path / "sweep")
+    lines = {line[0]: line for line in overview}
+    assert lines["vanilla"][:4] == ["vanilla", "2", "1", "3 not started"]
+    assert table[-1][-1] == "0 of 2 (2 not started)"
+    assert next(line for line in table if line[0] == "vanilla")[-1] == "1 of 2 (3 not started)"
+
+
 def test_parts_of_a_row_stand_in_one_line(sweep: Make, tmp_path: Path) -> None:
     """`single/32` and `single/16` are two runs of the row `single`, which multires starts from but which is shown."""
     sweep("a", {"full": 1.0}, "single/32", "full@32")

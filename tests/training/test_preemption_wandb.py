@@ -1,33 +1,29 @@
 """Weights & Biases, offline: attempts of a run that a signal stopped are one run, and none of them a failure."""
 
 import json
-import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from anycost.runs import RunDir
+ATTEMPT = """
+import os, signal, sys
+from anycost.commands import main
 from anycost.stages.clock import Clock
 
-Train = Callable[..., RunDir]
+advance, (_, stop_at, *line) = Clock.advance, sys.argv
 
+def advance_and_stop(clock):
+    advance(clock)
+    if str(clock.images) == stop_at:
+        os.kill(os.getpid(), signal.SIGTERM)
 
-def attempt(train: Train, stop_at: int | None) -> None:
-    advance = Clock.advance
-
-    def advance_and_stop(clock: Clock) -> None:
-        advance(clock)
-        if clock.images == stop_at:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    Clock.advance = advance_and_stop
-    train("run", "stylegan2", 24, "logger.wandb=true")
+Clock.advance = advance_and_stop
+sys.exit(main(["train", *line]))
+"""
+"""Trains; in the step that ends with so many images, SIGTERM comes."""
 
 
 def records(file: Path) -> list[dict[str, Any]]:
@@ -36,19 +32,17 @@ def records(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in printed.splitlines()]
 
 
-def test_attempts_are_one_run_and_no_failure(
-    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    statuses = []
-    for stop_at in (16, None):
-        process = multiprocessing.get_context("fork").Process(target=attempt, args=(train, stop_at))
-        process.start()
-        process.join(timeout=240)
-        statuses.append(process.exitcode)
+def test_attempts_are_one_run_and_no_failure(arguments: Callable[..., list[str]], tmp_path: Path) -> None:
+    line = arguments("stylegan2", "stage.kimg=0.024", "logger.wandb=true", "run=run")
+    environment = {**os.environ, "WANDB_MODE": "offline", "WANDB_SILENT": "true"}
+    statuses = [
+        subprocess.run([sys.executable, "-c", ATTEMPT, stop_at, *line], cwd=tmp_path, env=environment).returncode
+        for stop_at in ("16", "never")
+    ]
     assert statuses == [143, 0]
-    files = sorted((tmp_path / "run").glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_ctime_ns)
+    files = sorted(
+        tmp_path.glob("logs/train/runs/run/wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_ctime_ns
+    )
     stopped, finished = map(records, files)
     for one in (stopped, finished):
         assert [record["run"]["run_id"] for record in one if record["type"] == "run"] == ["run"]

@@ -51,10 +51,12 @@ class Reference:
     def identity(self) -> str:
         """What records call the real images: the data set, and how it is read where that is not the usual way.
 
-        So numbers against pictures of another filter or padding are not taken for the same.
+        So numbers against pictures of another filter or padding are not taken for the same, nor are those against
+        faces that were drawn at another size before they were brought to the size that is measured.
         """
         way = (self.config.filter, self.config.padding)
-        return self.fingerprint + ("" if way == ("bilinear", "crop") else f"-{way[0]}-{way[1]}")
+        drawn = "" if isinstance(self.source, PictureSource) else f"-drawn{self.config.resolution}"
+        return self.fingerprint + drawn + ("" if way == ("bilinear", "crop") else f"-{way[0]}-{way[1]}")
 
     def check(self, protocol: MetricProtocol, resolution: int) -> None:
         """`UserError` where there are too few reals for the protocol, or they would have to be enlarged."""

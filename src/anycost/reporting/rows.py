@@ -56,13 +56,14 @@ class Cell:
 class Row:
     """One line: `runs` in any state; `seeds` is how many every column of it should have.
 
-    `start` marks a row that is there for others to start from.
+    `start` marks a row that is there for others to start from; `files` is how many of the table's make up the row.
     """
 
     name: str
     runs: Sequence[RunResults] = ()
     seeds: int = 1
     start: bool = False
+    files: int = 0
 
     @property
     def places(self) -> list[tuple[str, str]]:
@@ -73,7 +74,7 @@ class Row:
     def states(self) -> Counter[str]:
         """How many of its runs are in which state; those that nobody has begun are counted too."""
         counts = Counter(run.state for run in self.runs)
-        missing = self.seeds * len(self.places) - len(self.runs)
+        missing = self.seeds * max(len(self.places), self.files) - len(self.runs)
         return counts + Counter({"not started": missing})
 
     @property
@@ -138,7 +139,8 @@ def _rows(runs: Sequence[RunResults], prefix: str) -> list[Row]:
         lines.setdefault(_line(run, varying, sweep), []).append(run)
     starts = _starting_points(runs)
     rows = [
-        Row(prefix + name, own, seeds, all(_table(run, "row") in starts for run in own)) for name, own in lines.items()
+        Row(prefix + name, own, seeds, all(_table(run, "row") in starts for run in own), _files(own, sweep))
+        for name, own in lines.items()
     ]
     places = {row.name: min(_position(_table(run, "row"), sweep) for run in row.runs) for row in rows}
     for position, experiment in enumerate(sweep.experiments):
@@ -146,6 +148,12 @@ def _rows(runs: Sequence[RunResults], prefix: str) -> list[Row]:
             rows.append(Row(prefix + experiment.rpartition("/")[2], (), seeds))
             places[rows[-1].name] = position
     return sorted(rows, key=lambda row: places[row.name])
+
+
+def _files(runs: Iterable[RunResults], sweep: Multirun) -> int:
+    """How many files of the table are generators of this row: of `vanilla` one for each width, begun or not."""
+    names = {row.partition(_PART)[0] for run in runs if _PART in (row := _table(run, "row")) or _table(run, "column")}
+    return sum(any(_is_file_of(file, name) for name in names) for file in sweep.experiments)
 
 
 def _line(run: RunResults, varying: Iterable[str], sweep: Multirun) -> str:
