@@ -1,5 +1,6 @@
 """The files of experiments/: each composes to what it says, and the rows of a table fit together."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -35,6 +36,12 @@ def references(config: TrainConfig) -> list[str]:
     return [text.removeprefix(ROW) for text in texts if text.startswith(ROW)]
 
 
+def evaluations(table: str) -> list[tuple[str, ...]]:
+    """The architectures of the `anycost evaluate` commands in a table's file."""
+    found = re.findall(r"anycost evaluate .* architectures=\[(.*)\]", (FOLDER / f"{table}.yaml").read_text())
+    return [tuple(names.split(",")) for names in found]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_file_composes(name: str) -> None:
     assert composed(name).seed == 0
@@ -59,6 +66,22 @@ def test_rows_refer_to_one_earlier_row_each_and_to_a_generator_of_their_size(tab
     assert None not in {row for row, _ in places}
     hashes = [run_name(config, [row]) for row, config in zip(rows(table), configs, strict=True)]
     assert len(set(hashes)) == len(hashes)
+
+
+@pytest.mark.parametrize("table", [table for table in TABLES if evaluations(table)])
+def test_evaluations_measure_what_the_rows_train(table: str) -> None:
+    """Their commands, in the file of the table, name the architectures of each of its rows, and no others."""
+    configs = [composed(row) for row in rows(table)]
+    starts = {name for config in configs for name in references(config)}
+    shown = [config for config in configs if config.table.row not in starts or config.table.column]
+    assert set(evaluations(table)) == {tuple(config.metrics.architectures) for config in shown}
+
+
+def test_searched_architectures_are_measured_as_the_rows_are() -> None:
+    (metric,) = re.findall(r"metrics=(\S+) architectures=FOUND", (FOLDER / "fig5_embedded.yaml").read_text())
+    config = composed("fig5_embedded/flexible").metrics
+    assert metric == f"frechet{config.samples}_embedded"
+    assert "frechet" in config.names
 
 
 def test_debug_shortens_every_stage_that_rows_have() -> None:

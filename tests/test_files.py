@@ -1,6 +1,8 @@
 """What is written appears whole, with the mode of any new file, or not at all."""
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from anycost.errors import UserError
-from anycost.files import atomic_path, atomic_write
+from anycost.files import atomic_path, atomic_write, lock_folder
 
 
 @pytest.fixture(params=[0o022, 0o027, 0o002])
@@ -39,6 +41,21 @@ def test_what_fails_leaves_the_old_content_alone(tmp_path: Path) -> None:
         new.writelines(["half", None])
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert file.read_text() == "old"
+
+
+def test_a_lock_that_is_given_back_is_waited_for(tmp_path: Path) -> None:
+    """Of another process: locks of one process do not bind itself."""
+    hold = ("import sys; from pathlib import Path; from anycost.files import lock_folder\n"
+            "lock = lock_folder(Path(sys.argv[1]), ''); print(flush=True); input()")  # fmt: skip
+    command = [sys.executable, "-c", hold, tmp_path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout
+        assert other.stdin
+        other.stdout.readline()
+        with pytest.raises(UserError, match="busy"):
+            lock_folder(tmp_path, "busy", patience_sec=0.1)
+        threading.Timer(0.3, other.stdin.close).start()
+        lock_folder(tmp_path, "busy", patience_sec=100)
 
 
 def test_many_writers_of_one_name(tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ def read_newest(folder: Path) -> dict[str, Any] | None:
         except UserError as error:
             log.warning("%s; taking the one before", error)
     if found:
-        raise UserError(f"all {len(found)} checkpoints in {folder} are damaged; start again with resume=never")
+        raise UserError(f"all {len(found)} checkpoints in {folder} are damaged; move the folder away, or start a new "
+                        "run beside it with resume=never")
     return None
 
 

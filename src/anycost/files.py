@@ -7,6 +7,7 @@ import os
 import secrets
 import struct
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,23 +99,29 @@ def _aside(path: Path) -> Iterator[tuple[int, Path]]:
             raise
 
 
-def lock_folder(folder: Path, busy: str) -> IO[str]:
+def lock_folder(folder: Path, busy: str, patience_sec: float = 0.0) -> IO[str]:
     """Make `folder` and own it for as long as the file that is returned lives and is open.
 
-    Raises `UserError(busy)` where another process owns it. The lock goes with the process that took it, not with
-    processes that it started, which may outlive it by seconds. A file system without locks is warned about.
+    Raises `UserError(busy)` where another process still owns it after `patience_sec`. The lock goes with the process
+    that took it, not with processes that it started, which may outlive it by seconds. A file system without locks is
+    warned about.
     """
     with explained_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
-    try:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError) as error:
-        lock.close()
-        raise UserError(busy) from error
-    except OSError as error:
-        log.warning("%s cannot be locked (%s): see that one command works there", folder, error.strerror)
-    return lock
+    end = time.monotonic() + patience_sec
+    while True:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            if time.monotonic() < end:
+                time.sleep(min(1.0, patience_sec / 10))
+                continue
+            lock.close()
+            raise UserError(busy) from error
+        except OSError as error:
+            log.warning("%s cannot be locked (%s): see that one command works there", folder, error.strerror)
+        return lock
 
 
 def lock_owner(folder: Path) -> int | None:

@@ -69,10 +69,10 @@ class RunDir:
             json.dump(asdict(record), file, indent=2)
 
     @contextmanager
-    def owned(self) -> Iterator[None]:
-        """Own the folder while the block runs; `UserError` where another process trains in it."""
+    def owned(self, patience_sec: float = 0.0) -> Iterator[None]:
+        """Own the folder while the block runs; `UserError` where another process trains in it, and goes on to."""
         busy = f"another process is training in {self.path}; wait for it, or start a run of another name: run=NAME"
-        with lock_folder(self.path, busy):
+        with lock_folder(self.path, busy, patience_sec):
             yield
 
     def remove_leftovers(self) -> None:

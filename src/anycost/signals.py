@@ -17,6 +17,10 @@ from anycost.processes import PARENT
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
+REQUEUE_STATUS = "ANYCOST_REQUEUE_STATUS"
+"""Variable with the exit status at which a batch script queues its job again, where Python runs in an image without
+SLURM's commands."""
+
 _first = 0
 _patient = False
 _before: dict[int, Handler] = {}

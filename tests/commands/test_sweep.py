@@ -169,6 +169,7 @@ def test_other_settings_reach_the_job_and_the_record(sweep: Path) -> None:
     (["jobs=1-4"], "#2 is running"),
     (["jobs=9"], "has no job 9"),
     (["jobs=1-x"], "is not an index"),
+    (["jobs=3-1"], "it ends before it begins"),
     (["seed=3"], "seed= is not an option"),
     (["model.multiplier=2"], "model.multiplier decides what is computed"),
     (["cluster.minute=5"], "cluster.minute"),
@@ -185,6 +186,16 @@ def test_resubmit_refuses_with_nothing_done(
     assert said in capsys.readouterr().err
     assert before == {path: path.read_bytes() for path in sweep.rglob("*") if path.is_file()}
     assert not slurm.calls("sbatch")
+
+
+def test_what_sbatch_refuses_does_not_stay_in_the_files(
+    sweep: Path, slurm: Any, capsys: pytest.CaptureFixture
+) -> None:
+    before = {path: path.read_bytes() for path in sweep.rglob("*") if path.is_file()}
+    slurm.answer("sbatch", "", "invalid partition specified: typo")
+    assert main(["sweep", "resubmit", "sweep-m1", "cluster.partition=typo"]) == 2
+    assert "invalid partition specified: typo" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in sweep.rglob("*") if path.is_file()}
 
 
 def test_a_sweep_that_was_only_prepared_needs_to_be_told_where(

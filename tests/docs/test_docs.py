@@ -48,7 +48,8 @@ def command_lines(file: Path) -> Iterator[str]:
     """What a reader may type: lines of bash blocks and inline code of a page, comments of a YAML file."""
     text = file.read_text(encoding="utf-8")
     if file.suffix == ".yaml":
-        yield from re.findall(r"^#\s+((?:python train\.py|anycost) .*)", text, re.MULTILINE)
+        whole = re.sub(r"\\\n#\s*", "", text)
+        yield from re.findall(r"^#\s+((?:python train\.py|anycost) .*)", whole, re.MULTILINE)
         return
     for language, block in FENCE.findall(text):
         if language == "bash":

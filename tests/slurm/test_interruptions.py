@@ -39,7 +39,10 @@ def _pending(pid: int, number: int) -> bool:
 
 
 def test_time_limit_and_measurements(lab: Lab, reference: Reference, same: Same) -> None:
-    """A job of two minutes comes to its limit, frozen meanwhile; another is told to stop while it measures."""
+    """A job of two minutes comes to its limit, frozen meanwhile; another is told to stop while it measures.
+
+    The second finds no scontrol where it runs, as in a container: its batch script queues it again.
+    """
     limited = lab.sweep("limited", "cluster.minutes=2", "cluster.grace_seconds=30")
     (slow,) = limited.glob("stylegan2-*")
     lab.wait_for_work(slow)
@@ -47,7 +50,8 @@ def test_time_limit_and_measurements(lab: Lab, reference: Reference, same: Same)
     os.kill(frozen, signal.SIGSTOP)
 
     measures = ["metrics=default", "metrics.names=[frechet]", "metrics.samples=4000", "metrics.every_kimg=0.4"]
-    measuring = lab.sweep("measuring", *measures)
+    image = ["cluster.container=[env,PATH=/nowhere]", f"cluster.python={sys.executable}"]
+    measuring = lab.sweep("measuring", *measures, *image)
     (run,) = measuring.glob("stylegan2-*")
     lab.wait(lambda: (run / "metrics.csv").is_file() and "\n400,"  in (run / "metrics.csv").read_text(), "400 images")
     lab.signal(f"{_array(measuring)}_0")
@@ -59,7 +63,7 @@ def test_time_limit_and_measurements(lab: Lab, reference: Reference, same: Same)
         os.kill(frozen, signal.SIGCONT)
     lab.wait(lambda: _ended(slow), "the job whose time is nearly up has saved")
     job = f"{_array(limited)}_0"
-    lab.wait(lambda: lab.queue()[job] == "PENDING", "it is in the queue again")
+    lab.wait(lambda: lab.queue().get(job) == "PENDING", "it is in the queue again")
     lab.run("scontrol", "update", f"JobId={job}", "TimeLimit=60")  # the rest need not come to its limit too
     lab.settle()
     assert set(_ends(slow)[:-1]) == {"requeued"}

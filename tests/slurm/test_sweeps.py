@@ -105,7 +105,7 @@ def test_launcher_may_die_and_jobs_may_be_cancelled(lab: Lab, reference: Referen
 
     sweep = lab.multirun("kept")
     with launcher() as first:
-        lab.wait(lambda: "RUNNING" in lab.queue().values(), "the job runs")
+        lab.wait(lambda: "RUNNING" in lab.queue().values() and (sweep / "submissions.jsonl").exists(), "the job runs")
         first.kill()
     (run,) = _runs(lab, sweep)
     with launcher() as second:

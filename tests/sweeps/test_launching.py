@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,10 +25,14 @@ STANDINS = {
         script=$(cat); env > "$LAB/environment"
         case $script in *--partition=nope*) echo "invalid partition specified: nope" >&2; exit 1;; esac
         case $script in *--array=1001*) echo "allocation failure: Invalid job array specification" >&2; exit 1;; esac
+        case "$1 $script" in *--test-only*--partition=away*|*--test-only*--partition=small*)
+            echo "allocation failure: Requested node configuration is not available" >&2; exit 1;; esac
         [ "$1" = --test-only ] && exit 0
         id=$((100 + $(ls "$LAB" | grep -c 'script$'))); echo "$script" > "$LAB/$id.script"; echo "$id" """,
-    # All that was submitted runs, unless $LAB/empty exists.
+    "sinfo": 'case "$*" in *--partition=away*) echo "n[1-2]";; esac',
+    # All that was submitted runs, unless $LAB/empty exists; $LAB/unrecorded is what a search by name finds.
     "squeue": """
+        case "$*" in *--name=sweep*) cat "$LAB/unrecorded" 2>/dev/null; exit 0;; esac
         [ -e "$LAB/empty" ] && { echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1; }
         for script in "$LAB"/*.script; do id=$(basename "$script" .script)
         for index in 0 1 2 3 4 5; do echo "${id}_$index|RUNNING|None|n1|${NAME:-sweep}"; done; done""",
@@ -114,6 +119,10 @@ def test_every_job_is_ready_when_it_is_submitted(lab: Lab) -> None:
         (["trainer.devices=8"], "data.batch_size=16 cannot be split into 8 processes"),
         (["trainer=auto", "trainer.devices=4", "cluster.gpus_per_node=2"], "devices=4 is more than .*=2 GPUs"),
         (["trainer=gpu"], "cluster.gpus_per_node=0: jobs would get no GPU"),
+        (["trainer=ddp", "trainer.devices=2"], "accelerator=auto, but cluster.gpus_per_node=0: jobs would get no GPU"),
+        (["stage=stylegan2,multires", "trainer.max_minutes=1"],
+         "max_minutes=1 may end stylegan2-faces-r.* before it is finished, and other jobs start from it"),
+        (["cluster.partition=small"], "Requested node configuration is not available"),
         (["cluster.minutes=4"], "cluster.minutes=4 is too short .* take at least cluster.minutes=5"),
         (["resume=never"], "resume=never would start a job anew"),
         (["seed=0,0"], "the jobs #0 and #1 are the same run, stylegan2-faces-r"),
@@ -247,13 +256,75 @@ def test_profile_is_the_number_of_devices_and_nodes(lab: Lab) -> None:
     asked = [tuple(option(script, name) for name in ("nodes", "ntasks-per-node", "gpus-per-node"))
              for script in lab.scripts]
     assert asked == [("2", "8", "a100:8"), ("2", "4", "a100:4")]
+    configs = [load_config(file) for file in Path("logs").rglob("config.yaml")]
+    assert {config.trainer.accelerator for config in configs} == {"gpu"}, "a job never trains on CPUs instead"
 
 
 def test_prepared_sweep_is_left_to_people(lab: Lab, capsys: pytest.CaptureFixture) -> None:
-    assert launched("stage=stylegan2", "seed=0,1", "cluster.prepare_only=true") == 0
-    assert "sbatch --array=0-1 slurm/array.sbatch logs/train/multiruns/sweep" in capsys.readouterr().out
+    """Its lines, in a shell, submit every array in its order; the same command then knows that they are in the queue.
+
+    (It looks for them by name, user and folder: this is how a submission is found that no record tells of.)
+    """
+    command = ["stage=multires,stylegan2", "seed=0,1", "cluster.cpus_per_task=2"]
+    assert launched(*command, "cluster.prepare_only=true") == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines() if "sbatch" in line]
     assert not lab.scripts
-    assert len(list(Path("logs").rglob("config.yaml"))) == 2
+    assert len(list(Path("logs").rglob("config.yaml"))) == 4
+    assert [line.partition("=")[0] for line in lines] == ["a0", "a1", "a2"]
+    log = lab.folder / "log"
+    (lab.folder / "sbatch").write_text(f'#!/bin/sh\necho "$*" >> {log}; echo $((300 + $(wc -l < {log})))\n')
+    subprocess.run(["bash", "-ec", "\n".join(lines)], check=True)
+    folder = "logs/train/multiruns/sweep/slurm"
+    waits = "--parsable --dependency=afterok:301_{} --kill-on-invalid-dep=yes " + folder + "/prepared_{}.sh"
+    assert log.read_text().splitlines() == [
+        f"--parsable {folder}/prepared_0.sh", waits.format(2, 1), waits.format(3, 2)
+    ]  # fmt: skip
+    script = Path(f"{folder}/prepared_0.sh").read_text()
+    assert (option(script, "array"), option(script, "cpus-per-task")) == ("2-3", "2")
+    rows = [f"301_2|RUNNING|{Path.cwd()}", f"301_3|PENDING|{Path.cwd()}", f"302_0|PENDING|{Path.cwd()}",
+            "900_1|RUNNING|/elsewhere", f"901_1|COMPLETED|{Path.cwd()}"]  # fmt: skip
+    (lab.folder / "unrecorded").write_text("\n".join(rows) + "\n")
+    for array in (301, 302):
+        (lab.folder / f"{array}.script").write_text("")
+    assert launched(*command, "cluster.prepare_only=true") == 0
+    assert "4 jobs, 0 finished, 3 in the queue, 1 to hand out" in capsys.readouterr().out
+    assert [(entry.id, entry.indices) for entry in read_submissions(swept().folder)] == [("301", [2, 3]), ("302", [0])]
+
+
+def test_nodes_that_are_away_are_waited_for(lab: Lab, capsys: pytest.CaptureFixture) -> None:
+    """sbatch's own test says the same of them as of nodes that do not exist."""
+    assert launched("stage=stylegan2", "cluster.partition=away") == 0
+    assert "n[1-2] are down or drained, so it is submitted" in capsys.readouterr().out
+    assert len(lab.scripts) == 1
+
+
+def test_ctrl_c_before_the_submission_prevents_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anycost.sweeps.slurm.test", lambda script: os.kill(os.getpid(), signal.SIGINT))
+    assert launched("stage=stylegan2") == 130
+    assert not lab.scripts
+
+
+def test_a_finished_local_sweep_is_no_work(lab: Lab, capsys: pytest.CaptureFixture) -> None:
+    assert launched("stage=stylegan2", "seed=0,1", "cluster.prepare_only=true", launcher="local") == 0
+    assert "anycost sweep resubmit logs/train/multiruns/sweep launcher=local" in capsys.readouterr().out
+    for index in (0, 1):
+        finish(swept(), index)
+    assert launched("stage=stylegan2", "seed=0,1", "cluster.detach=false", launcher="local") == 0
+    assert "2 jobs, 2 finished, 0 in the queue, 0 to hand out" in capsys.readouterr().out
+    assert not read_submissions(swept().folder)
+
+
+def test_job_in_an_image_without_slurm_is_queued_again_by_its_script(lab: Lab) -> None:
+    """At the status of a task that was told to save (128 + USR1), and at no other."""
+    assert launched("stage=stylegan2", "cluster.container=[env]", "cluster.python=python") == 0
+    (script,) = lab.scripts
+    (lab.folder / "scontrol").write_text('#!/bin/sh\necho "$*"\n')
+    (lab.folder / "srun").write_text('#!/bin/sh\nexit $((ANYCOST_REQUEUE_STATUS + MORE))\n')
+    (lab.folder / "srun").chmod(0o755)
+    for more, said in ((0, "requeue 9_4\n"), (-138, ""), (5, "")):
+        task = {**os.environ, "SLURM_ARRAY_JOB_ID": "9", "SLURM_ARRAY_TASK_ID": "4", "MORE": str(more)}
+        done = subprocess.run(["bash", "-c", script], env=task, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (138 + more, said)
 
 
 def test_a_locked_sweep_is_left_alone(lab: Lab, capsys: pytest.CaptureFixture) -> None:

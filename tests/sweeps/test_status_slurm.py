@@ -81,6 +81,8 @@ def test_jobs_that_slurm_has_forgotten_are_known_from_files(sweep: Path, folders
      "time limit"),
     ("slurmstepd: error: Detected 1 oom-kill event(s) in StepId=12.0. Some of your processes may have been killed by "
      "the cgroup out-of-memory handler.", "died", "out of memory"),
+    ("slurmstepd: error: *** STEP 12.0 ON node7 CANCELLED AT 2026-01-01T13:00:00 DUE TO JOB REQUEUE ***\nTerminated",
+     "died", "its last words: Terminated"),
     ("a picture CANCELLED AT noon", "died", "its last words: a picture"),
 ])  # fmt: skip
 def test_slurms_own_words_in_the_log_outlive_its_memory(

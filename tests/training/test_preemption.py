@@ -141,10 +141,10 @@ def test_signals_to_loader_workers_change_nothing(
     train: Train, same_state: Same, at_image: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SLURM signals every process of a step."""
-    signalled = []
+    signalled, others = [], psutil.Process().children()  # which earlier tests of this process left
 
     def signal_workers() -> None:
-        for worker in psutil.Process().children():
+        for worker in set(psutil.Process().children()) - set(others):
             signalled.append(worker.pid)
             for name in ("TERM", "USR1", "USR2", "INT"):
                 subprocess.run(["kill", f"-{name}", str(worker.pid)], check=True)

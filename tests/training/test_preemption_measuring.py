@@ -119,8 +119,10 @@ def test_signal_to_the_process_that_waits_interrupts_the_one_that_measures(
     """Two processes; only the second one, which waits while the first one measures, gets the signal."""
     options = [*MEASURED, "trainer.precision=64", "data.batch_size=16"]
 
+    others = set(psutil.Process().children())  # which earlier tests of this process left
+
     def signal_the_other() -> None:
-        (child,) = psutil.Process().children()
+        (child,) = set(psutil.Process().children()) - others
         child.send_signal(signal.SIGUSR1)
 
     signal_in("MetricsCallback", 16, 1, signal_the_other)

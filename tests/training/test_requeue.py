@@ -57,6 +57,22 @@ def test_job_that_was_queued_again_before_knows_its_restarts(slurm: Slurm, tmp_p
     assert "requeue 7" in calls.read_text()
 
 
+def test_image_without_scontrol_leaves_it_to_the_batch_script(
+    slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which does so at this exit status; without progress three times in a row it is a failure there too."""
+    slurm(**{signals.REQUEUE_STATUS: "138"})
+    monkeypatch.setenv("PATH", "/nowhere")
+    for _ in range(MOST_IN_VAIN - 1):
+        stop(tmp_path, images=0)
+    assert [attempt.state for attempt in read_attempts(tmp_path)] == ["requeued"] * (MOST_IN_VAIN - 1)
+    with pytest.raises(UserError, match="times in a row"):
+        stop(tmp_path, images=0)
+    monkeypatch.delenv(signals.REQUEUE_STATUS)
+    stop(tmp_path)
+    assert read_attempts(tmp_path)[-1].state == "stopped"
+
+
 @pytest.mark.parametrize(("before", "after", "reason"), [
     ("RUNNING", "COMPLETING", "it was cancelled"),
     ("RUNNING", "CANCELLED", "it was cancelled"),

@@ -127,7 +127,8 @@ def _cancel(folder: Path, arguments: Sequence[str]) -> None:
     from anycost.sweeps.cancelling import cancel_jobs
 
     status = _recorded(folder)
-    jobs = _chosen(status, config.jobs) or status.jobs
+    named = _chosen(status, config.jobs)
+    jobs = status.jobs if named is None else named
     if status.silence and any(job.active for job in jobs):
         raise UserError(f"{status.silence}; nothing was cancelled")
     for line in cancel_jobs(status, jobs) or ["nothing runs or waits"]:
@@ -142,15 +143,17 @@ def _recorded(folder: Path) -> SweepStatus:
     return status
 
 
-def _chosen(status: SweepStatus, text: str | None) -> list[JobStatus]:
-    """The jobs that `jobs=3,7-9` names, in the order of the sweep; none where it is left out."""
+def _chosen(status: SweepStatus, text: str | None) -> list[JobStatus] | None:
+    """The jobs that `jobs=3,7-9` names, in the order of the sweep; None where it is left out."""
     if text is None:
-        return []
+        return None
     wanted: set[int] = set()
     for part in text.strip("[]").split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdigit() or (dash and not last.isdigit()):
             raise UserError(f"jobs={text}: {part!r} is not an index or a span of indices; for example jobs=3,7-9")
+        if dash and int(last) < int(first):
+            raise UserError(f"jobs={text}: {part!r} is no span: it ends before it begins")
         wanted.update(range(int(first), int(last or first) + 1))
     for index in sorted(wanted):
         status.sweep.job(index)  # raises where there is none

@@ -14,9 +14,10 @@ def check_job(config: TrainConfig) -> None:
 def check_cluster(config: TrainConfig) -> None:
     """Raise `UserError` for the first combination of `trainer` and `cluster` that no job could be given."""
     cluster, trainer = config.cluster, config.trainer
-    if trainer.accelerator == "gpu" and not cluster.gpus_per_node:
-        raise UserError("trainer.accelerator=gpu, but cluster.gpus_per_node=0: jobs would get no GPU; fill in how many "
-                        "a node of the cluster has, for example cluster.gpus_per_node=8")
+    if trainer.accelerator != "cpu" and not cluster.gpus_per_node:
+        raise UserError(f"trainer.accelerator={trainer.accelerator}, but cluster.gpus_per_node=0: jobs would get no "
+                        "GPU; say how many a node has with cluster=NAME or, for example, cluster.gpus_per_node=8, or "
+                        "train on CPUs with trainer.accelerator=cpu")
     if uses_gpus(config) and trainer.devices > cluster.gpus_per_node:
         raise UserError(f"trainer.devices={trainer.devices} is more than the cluster.gpus_per_node="
                         f"{cluster.gpus_per_node} GPUs of a node; lower it, and take more nodes with trainer.num_nodes")
@@ -47,4 +48,4 @@ _KEPT = ("--job-name", "-J", "--output", "-o", "--dependency", "-d", "--chdir", 
 
 def uses_gpus(config: TrainConfig) -> bool:
     """Whether a job asks the cluster for GPUs."""
-    return config.cluster.gpus_per_node > 0 and config.trainer.accelerator != "cpu"
+    return config.trainer.accelerator != "cpu"

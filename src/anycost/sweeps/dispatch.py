@@ -5,6 +5,7 @@ job.
 """
 
 import logging
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,14 @@ from anycost.files import lock_folder
 from anycost.sweeps import slurm
 from anycost.sweeps.local import LOGS, run_locally
 from anycost.sweeps.record import Job, Sweep, read_sweep, spans_of
-from anycost.sweeps.submit import in_slurm_queue, submit_to_slurm, to_hand_out
+from anycost.sweeps.submit import (
+    adopt_unrecorded,
+    in_slurm_queue,
+    origins_left,
+    prepare_for_slurm,
+    submit_to_slurm,
+    to_hand_out,
+)
 from anycost.sweeps.waiting import following, wait_for
 
 log = logging.getLogger(__name__)
@@ -26,7 +34,7 @@ log = logging.getLogger(__name__)
 def owned(sweep_folder: Path) -> Iterator[None]:
     """Own a sweep while jobs are handed out; `UserError` where another command does so."""
     busy = (f"another command hands out jobs of {sweep_folder} at this moment, or runs them on its machine; `anycost "
-            f"sweep status {sweep_folder}` shows them")
+            f"sweep status {shlex.quote(str(sweep_folder))}` shows them")
     with lock_folder(sweep_folder, busy):
         yield
 
@@ -42,6 +50,7 @@ def hand_out(sweep: Sweep, jobs: Sequence[Job], executor: str, detach: bool = Fa
         return
     slurm.require_slurm()
     with owned(sweep.folder):
+        adopt_unrecorded(sweep)
         queued = in_slurm_queue(sweep)
         chosen = _chosen(sweep, jobs, queued)
         for entry in submit_to_slurm(sweep, chosen, queued):
@@ -50,6 +59,19 @@ def hand_out(sweep: Sweep, jobs: Sequence[Job], executor: str, detach: bool = Fa
         log.info(following(sweep, f"{sweep.folder} is in the queue"))
     else:
         wait_for(sweep, jobs)
+
+
+def prepare(sweep: Sweep, jobs: Sequence[Job], executor: str) -> None:
+    """Print the commands that hand out those of `jobs` that are neither finished nor in the queue."""
+    if executor == "local":
+        folder = shlex.quote(str(sweep.folder))
+        log.info("prepared %s; this line runs its jobs:\n  anycost sweep resubmit %s launcher=local", folder, folder)
+        return
+    with owned(sweep.folder):
+        adopt_unrecorded(sweep)
+        queued = in_slurm_queue(sweep)
+        lines = prepare_for_slurm(sweep, _chosen(sweep, jobs, queued), queued)
+    log.info("\n  ".join([f"prepared {sweep.folder}; these lines submit its jobs:", *lines]))
 
 
 def _chosen(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> list[Job]:
@@ -70,6 +92,9 @@ def _run_pool(sweep: Sweep, jobs: Sequence[Job]) -> None:
 
 def _start_pool(sweep: Sweep, jobs: Sequence[Job]) -> None:
     """A pool of its own session, which outlives this terminal."""
+    with owned(sweep.folder):  # what would end it at once is said here
+        for job in jobs:
+            origins_left(sweep, job, [other.index for other in jobs])
     output = sweep.folder / LOGS / "pool.out"
     output.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "anycost.sweeps.dispatch", str(sweep.folder), *(str(job.index) for job in jobs)]

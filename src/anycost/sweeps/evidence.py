@@ -14,7 +14,7 @@ from anycost.files import lock_owner
 from anycost.sweeps.progress import Progress, tail
 from anycost.sweeps.record import Submission, Sweep, latest_submission, read_submissions
 from anycost.sweeps.slurm import QueuedJob, SlurmError, ended_states, queue, task_id
-from anycost.sweeps.states import DIED, FINISHED, Evidence, judge
+from anycost.sweeps.states import CAUSES, DIED, FINISHED, STOPPED, Evidence, judge
 
 _LAST_LINES = 8
 _WORDS = {
@@ -40,6 +40,7 @@ def gather(sweep: Sweep, progress: Mapping[int, Progress]) -> tuple[dict[int, Ev
         submission = latest_submission(submissions, index)
         queued = _entry(entries, index, submission, attempts[index])
         printed = _printed(log_file(sweep, index, submission, attempts[index]), submission)
+        in_queue = queued.state if queued is not None and not queued.active else ""
         evidence[index] = Evidence(
             attempts=attempts[index],
             record=progress[index].state,
@@ -47,7 +48,7 @@ def gather(sweep: Sweep, progress: Mapping[int, Progress]) -> tuple[dict[int, Ev
             submission=submission,
             queued=queued,
             queue_answers=not silence,
-            ended_as=_word_of(printed) or (queued.state if queued is not None and not queued.active else ""),
+            ended_as=in_queue if in_queue in CAUSES else _word_of(printed) or in_queue,
             launcher=_launcher_lives(submission, owner),
             log=printed[-1] if printed else None,
         )
@@ -113,8 +114,12 @@ def _printed(log: Path, submission: Submission | None) -> list[str]:
 
 
 def _word_of(printed: Sequence[str]) -> str:
-    """How SLURM itself says in a job's log that it ended it; so this is known when its queue has forgotten the job."""
-    said = "\n".join(line for line in printed[-_LAST_LINES:] if line.startswith(("slurmstepd", "srun: error")))
+    """How SLURM itself says in a job's log that it ended it; so this is known when its queue has forgotten the job.
+
+    A log goes on when a job is queued again: that this ended an earlier start says nothing of the last one.
+    """
+    last = (line for line in printed[-_LAST_LINES:] if "DUE TO JOB REQUEUE" not in line)
+    said = "\n".join(line for line in last if line.startswith(("slurmstepd", "srun: error")))
     return next((word for phrase, word in _WORDS.items() if phrase in said), "")
 
 
@@ -123,7 +128,8 @@ def _with_accounting(evidence: Mapping[int, Evidence]) -> Iterator[tuple[int, Ev
     asked = {
         index: known.last.slurm_job
         for index, known in evidence.items()
-        if known.last is not None and known.last.slurm_job and not known.ended_as and judge(known).name == DIED
+        if known.last is not None and known.last.slurm_job and not known.ended_as
+        and judge(known).name in (DIED, STOPPED)
     }
     words = ended_states(asked.values())
     for index, id_ in asked.items():

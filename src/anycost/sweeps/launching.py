@@ -10,7 +10,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import filter_overrides
 from omegaconf import DictConfig, OmegaConf
 
-from anycost.configuration.cluster_checks import check_cluster, check_job
+from anycost.configuration.cluster_checks import check_cluster, check_job, uses_gpus
 from anycost.configuration.convert import load_config, save_config, to_train_config
 from anycost.configuration.explain import explain
 from anycost.configuration.lineage import dependencies, rows_meant
@@ -18,10 +18,10 @@ from anycost.configuration.schema import TrainConfig
 from anycost.data.location import picture_path
 from anycost.errors import UserError
 from anycost.sweeps import slurm
-from anycost.sweeps.dispatch import hand_out, owned
+from anycost.sweeps.dispatch import hand_out, owned, prepare
 from anycost.sweeps.local import fair_threads
-from anycost.sweeps.record import SWEEP_FILE, Job, Sweep, read_sweep, spans_of, telling, write_sweep
-from anycost.sweeps.submit import in_slurm_queue
+from anycost.sweeps.record import SWEEP_FILE, Job, Sweep, read_sweep, telling, write_sweep
+from anycost.sweeps.submit import adopt_unrecorded, in_slurm_queue
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,12 @@ def launch(loader: ConfigLoader, hydra_config: DictConfig, rows: Sequence[Sequen
         slurm.require_slurm()
     composed = compose_all(loader, hydra_config, rows, executor)
     options = composed[0].config.cluster
-    sweep, indices = record_sweep(composed)
+    sweep, indices = record_sweep(composed, executor)
+    jobs = [sweep.job(index) for index in indices]
     if options.prepare_only:
-        log.info("prepared %s; submit its jobs with\n  sbatch --array=%s slurm/array.sbatch %s", sweep.folder,
-                 spans_of(indices), sweep.folder)
+        prepare(sweep, jobs, executor)
     else:
-        hand_out(sweep, [sweep.job(index) for index in indices], executor, options.detach)
+        hand_out(sweep, jobs, executor, options.detach)
 
 
 def compose_all(
@@ -82,6 +82,8 @@ def _compose(
     check_job(config)
     if executor == "slurm":
         check_cluster(config)
+        if uses_gpus(config):  # a node whose GPU does not answer is an error, no slow training
+            config.trainer.accelerator = "gpu"
     else:
         picture_path(config.data)
     if config.trainer.threads is None:  # the same in every attempt, for the sake of exactness
@@ -114,7 +116,7 @@ def _check_folders(jobs: Sequence[Composed]) -> None:
         raise UserError("the jobs of a sweep lie in one folder; do not vary paths.logs")
 
 
-def record_sweep(composed: Sequence[Composed]) -> tuple[Sweep, list[int]]:
+def record_sweep(composed: Sequence[Composed], executor: str) -> tuple[Sweep, list[int]]:
     """Write sweep.json and the config.yaml of every run that is not at work; the sweep, and the indices of `composed`.
 
     Jobs that the folder knows already keep their indices, since the queue knows them by these.
@@ -125,6 +127,8 @@ def record_sweep(composed: Sequence[Composed]) -> tuple[Sweep, list[int]]:
         jobs, indices = _numbered(composed, before)
         sweep = Sweep(folder, _command(), jobs, cwd=str(Path.cwd()))
         write_sweep(sweep)
+        if executor == "slurm":
+            adopt_unrecorded(sweep)
         queued = in_slurm_queue(sweep)
         for job, index in zip(composed, indices, strict=True):
             if index not in queued:
@@ -146,8 +150,17 @@ def _numbered(composed: Sequence[Composed], before: Sequence[Job]) -> tuple[list
     for job, after in zip(composed, origins, strict=False):
         index, config = index_of[job.folder.name], job.config
         waits = sorted(index_of[names[position]] for position in after)
+        _check_whole([runs[position] for position in after])
         jobs[index] = Job(index, job.overrides, job.folder.name, config.seed, config.table.row, waits)
     return [jobs[index] for index in sorted(jobs)], [index_of[job.folder.name] for job in composed]
+
+
+def _check_whole(origins: Sequence[tuple[TrainConfig, Path]]) -> None:
+    """A run that a clock ends may leave less than it was to train, and whatever starts from it would not know."""
+    for config, folder in origins:
+        if config.trainer.max_minutes is not None:
+            raise UserError(f"trainer.max_minutes={config.trainer.max_minutes:g} may end {folder.name} before it is "
+                            "finished, and other jobs start from it; leave it out, or shorten stage.kimg")
 
 
 def _others(composed: Sequence[Composed], before: Sequence[Job]) -> list[tuple[TrainConfig, Path]]:

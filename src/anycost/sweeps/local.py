@@ -63,6 +63,8 @@ def fair_threads(config: TrainConfig, jobs: int) -> int:
 
 def run_locally(sweep: Sweep, jobs: Sequence[Job]) -> None:
     """Run `jobs`; `UserError` that lists those that failed, and those that were not run because of them."""
+    if not jobs:
+        return
     for job in jobs:
         origins_left(sweep, job, [other.index for other in jobs])
     append_submission(sweep.folder, Submission(now(), "local", str(os.getpid()), socket.gethostname(),
@@ -86,6 +88,7 @@ class _Pool:
     sweep: Sweep
     left: list[Job]
     running: dict[int, subprocess.Popen] = field(default_factory=dict)
+    finished: set[int] = field(default_factory=set)
     gpus: dict[int, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -104,11 +107,13 @@ class _Pool:
                          self.sweep.label(job))
         unfinished = {job.index for job in self.left} | set(self.running)
         for job in list(self.left):
+            if len(self.running) >= self.most:
+                break
             if unfinished.intersection(job.after):
                 continue
-            if not all(is_finished(self.sweep, self.sweep.job(index)) for index in job.after):
+            if not all(map(self._is_finished, job.after)):
                 self.left.remove(job)  # what it starts from failed
-            elif len(self.running) < self.most and self._has_gpus(job):
+            elif self._has_gpus(job):
                 self.left.remove(job)
                 self._start(job)
         return bool(self.left or self.running)
@@ -119,6 +124,11 @@ class _Pool:
             process.send_signal(number)
         for process in self.running.values():
             process.wait()
+
+    def _is_finished(self, index: int) -> bool:
+        if index not in self.finished and is_finished(self.sweep, self.sweep.job(index)):
+            self.finished.add(index)
+        return index in self.finished
 
     def _wanted(self, job: Job) -> int:
         trainer = self.configs[job.index].trainer

@@ -10,6 +10,7 @@ A pipeline's folder holds such a folder for each of its stages.
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -186,7 +187,7 @@ def _wandb(folder: Path) -> str:
     address = _mapping(_read_json(folder / "wandb.json"))
     if not address:
         return ""
-    return str(address.get("url") or f"offline: wandb sync {folder / 'wandb'}/offline-run-*")
+    return str(address.get("url") or f"offline: wandb sync {shlex.quote(str(folder / 'wandb'))}/offline-run-*")
 
 
 def _read_json(path: Path) -> Any:

@@ -8,32 +8,45 @@ from anycost.configuration.convert import load_config, save_config
 from anycost.configuration.schema import TrainConfig
 from anycost.configuration.settings import with_settings
 from anycost.errors import UserError
+from anycost.files import lock_owner
 from anycost.sweeps.dispatch import hand_out, owned
 from anycost.sweeps.record import SWEEP_FILE, Job, read_submissions, write_sweep
-from anycost.sweeps.states import DIED, FAILED, RESUMABLE
+from anycost.sweeps.states import DIED, FAILED, QUEUED, RESUMABLE, WAITING
 from anycost.sweeps.status import JobStatus, SweepStatus
+from anycost.sweeps.submit import check_scripts
 
 
-def chosen(status: SweepStatus, named: Sequence[JobStatus], failed: bool) -> list[JobStatus]:
-    """The jobs to hand out: of those `named` (all, where none is) what failed, died, stopped or is missing.
+def chosen(status: SweepStatus, named: Sequence[JobStatus] | None, failed: bool) -> list[JobStatus]:
+    """The jobs to hand out: of those `named` (None: of all) what failed, died, stopped or is missing.
 
     `failed` leaves out what stopped or is missing. Raises `UserError` where one that is named runs, waits or is
     finished, and where SLURM does not say what runs.
     """
     if status.silence:
         raise UserError(f"{status.silence}; what runs is not known, so nothing was handed out")
-    for job in named:
-        if job.state.name not in RESUMABLE:
+    for job in named or ():
+        if job.state.name not in RESUMABLE and not _abandoned(status, job):
             raise UserError(
                 f"jobs: #{job.job.index} is {job.state.name}; resubmit takes what failed, died, stopped or is missing"
             )
     wanted = {FAILED, DIED} if failed else RESUMABLE
-    return [job for job in named or status.jobs if job.state.name in wanted]
+    return [job for job in (status.jobs if named is None else named)
+            if job.state.name in wanted or (named and _abandoned(status, job))]
+
+
+def _abandoned(status: SweepStatus, job: JobStatus) -> bool:
+    """Whether it waits for a local launcher of another machine that does not hold the sweep's folder any more.
+
+    Only where it is named: a file system without locks knows of no holder.
+    """
+    submission = job.evidence.submission
+    waits = job.state.name in (QUEUED, WAITING) and submission is not None and submission.executor == "local"
+    return waits and lock_owner(status.sweep.folder) is None
 
 
 def executor_of(status: SweepStatus) -> str:
     """Where the sweep was handed out last: `slurm` or `local`."""
-    submissions = read_submissions(status.sweep.folder)
+    submissions = [entry for entry in read_submissions(status.sweep.folder) if entry.indices]
     if not submissions:
         raise UserError(f"{status.sweep.folder} was never handed out; say where its jobs are to run: launcher=slurm or "
                         "launcher=local")  # fmt: skip
@@ -67,6 +80,8 @@ def resubmit(
     sweep = status.sweep
     indices = [job.job.index for job, _ in jobs]
     if settings:
+        if executor == "slurm":  # what sbatch refuses must not stay in the files
+            check_scripts(sweep, [job.job for job, _ in jobs], {job.job.index: config for job, config in jobs})
         with owned(sweep.folder):
             recorded = [_recorded(job, settings) if job.index in indices else job for job in sweep.jobs]
             sweep = replace(sweep, jobs=recorded)

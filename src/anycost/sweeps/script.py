@@ -5,12 +5,14 @@ The same line stands in `slurm/*.sbatch` for people who submit by hand.
 
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from anycost.configuration.cluster_checks import uses_gpus
 from anycost.configuration.schema import ClusterConfig, TrainConfig
+from anycost.signals import REQUEUE_STATUS
 from anycost.sweeps.record import Job, Sweep, spans_of
 
 LOGS = "slurm"
@@ -56,7 +58,16 @@ def task_line(folder: Path, cluster: ClusterConfig) -> str:
     python = cluster.python or ("python" if cluster.container else sys.executable)
     task = shlex.join([*cluster.container, python, "-m", "anycost.commands.train", "--job", str(folder.absolute())])
     srun = shlex.join(["srun", "--kill-on-bad-exit=1", f"--cpus-per-task={cluster.cpus_per_task}", *cluster.srun])
-    return f"""{srun} bash -c 'trap "" USR1; exec "$@"' task \\\n  {task} "$SLURM_ARRAY_TASK_ID\""""
+    line = f"""{srun} bash -c 'trap "" USR1; exec "$@"' task \\\n  {task} "$SLURM_ARRAY_TASK_ID\""""
+    return "\n".join([_ASK, line, _QUEUE_AGAIN]) if cluster.container else line
+
+
+_SAVED = 128 + signal.SIGUSR1
+_ASK = f"export {REQUEUE_STATUS}={_SAVED}"
+_QUEUE_AGAIN = f"""status=$?
+# An image rarely has SLURM's commands: a task that was told to save, and did, is queued again out here.
+if [ $status = {_SAVED} ]; then scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"; fi
+exit $status"""
 
 
 def working_folder(sweep: Sweep) -> Path:

@@ -3,14 +3,18 @@
 Nothing here needs accounting: what is in the queue comes from squeue, how a job ended from its run folder.
 """
 
+import logging
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from anycost.errors import UserError
+
+log = logging.getLogger(__name__)
 
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
 AT_WORK = frozenset({"RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT",
@@ -62,8 +66,29 @@ def require_slurm() -> None:
 
 
 def test(script: str) -> None:
-    """Raise `SlurmError` where sbatch would refuse the script, or take it and leave it in the queue for ever."""
-    _call(["sbatch", "--test-only"], script, environment_of(script, os.environ))
+    """Raise `SlurmError` where sbatch would refuse the script, or take it and leave it in the queue for ever.
+
+    What only waits for nodes to come back (sbatch does not tell the one from the other) is a warning.
+    """
+    try:
+        _call(["sbatch", "--test-only"], script, environment_of(script, os.environ))
+    except SlurmError as error:
+        away = _nodes_away(script) if "node configuration is not available" in str(error) else ""
+        if not away:
+            raise
+        log.warning("sbatch knows no nodes for such a job at present; %s are down or drained, so it is submitted, and "
+                    "waits for them. If it asks for more than any node has, it waits for ever", away)
+
+
+def _nodes_away(script: str) -> str:
+    """The nodes of the script's partition that cannot work now, as SLURM writes them; empty where all can."""
+    partition = re.search(r"^#SBATCH --partition=(\S+)", script, re.MULTILINE)
+    where = [f"--partition={partition[1]}"] if partition else []
+    try:
+        answer = _call(["sinfo", "--noheader", "--states=down,drain,fail,maint", "--format=%N", *where])
+    except SlurmError:
+        return ""
+    return ",".join(dict.fromkeys(answer.split()))
 
 
 def submit(script: str) -> str:
@@ -107,6 +132,13 @@ def queue(ids: Iterable[str]) -> dict[str, QueuedJob]:
         raise
     rows = [line.strip().split("|", 4) for line in answer.splitlines() if line.count("|") >= 4]
     return {row[0]: QueuedJob(*row) for row in rows}
+
+
+def tasks_named(name: str, folder: Path) -> list[str]:
+    """Ids of the array tasks of this user that wait or run, have this name and were submitted to work in `folder`."""
+    answer = _call(["squeue", "--noheader", "--array", f"--user={os.getuid()}", f"--name={name}", "--format=%i|%T|%Z"])
+    rows = [line.strip().split("|", 2) for line in answer.splitlines() if line.count("|") >= 2]
+    return [row[0] for row in rows if row[2] == str(folder) and QueuedJob(row[0], row[1]).active]
 
 
 def cancel(ids: Sequence[str]) -> None:

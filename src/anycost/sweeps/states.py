@@ -21,7 +21,7 @@ ACTIVE = frozenset({RUNNING, REQUEUED, QUEUED, WAITING})
 RESUMABLE = frozenset({STOPPED, FAILED, DIED, MISSING})
 """What `anycost sweep resubmit` hands out again."""
 
-_CAUSES = {
+CAUSES = {
     "OUT_OF_MEMORY": "out of memory: cluster.mem_gb asks for more",
     "NODE_FAIL": "the node was lost",
     "TIMEOUT": "the time limit came before it had saved: cluster.grace_seconds gives it more time",
@@ -29,6 +29,9 @@ _CAUSES = {
     "BOOT_FAIL": "the node did not start",
     "PREEMPTED": "preempted before it had saved",
 }
+
+_QUIET_ENDS = ("", "CANCELLED", "COMPLETED")
+"""How SLURM says that nothing went wrong, or says nothing."""
 
 _OWN_FAULT = re.compile(r"(error|[\w.]*(Error|Exception)): ")
 """How the last line begins of a program of ours that ended by itself."""
@@ -128,14 +131,17 @@ def _not_started(evidence: Evidence, submission: Submission) -> State:
         return State(WAITING, _depends(evidence)) if evidence.depends_on else State(QUEUED, where)
     if submission.executor != "local" and not evidence.queue_answers:
         return State(QUEUED, "as far as files tell")
-    if evidence.ended_as in _CAUSES:
-        return State(DIED, _CAUSES[evidence.ended_as])
+    if evidence.ended_as in CAUSES:
+        return State(DIED, CAUSES[evidence.ended_as])
     if evidence.ended_as == "CANCELLED":
         return State(STOPPED, "cancelled before it trained")
     if evidence.log is not None:  # it started
         return State(FAILED if _OWN_FAULT.match(evidence.log) else DIED, evidence.log)
     if evidence.depends_on:
         return State(STOPPED, f"cancelled: it {_depends(evidence)}, unfinished")
+    if evidence.ended_as not in _QUIET_ENDS:
+        reason = evidence.queued.reason if evidence.queued is not None else ""
+        return State(DIED, f"it did not start: {reason or evidence.ended_as}")
     return State(STOPPED, "its launcher ended" if submission.executor == "local" else "cancelled before it started")
 
 
@@ -146,14 +152,26 @@ def _after(evidence: Evidence, last: Attempt) -> State:
     if last.state == "requeued":
         if last.slurm_job and not evidence.queue_answers:
             return State(REQUEUED, "as far as files tell")
-        return State(STOPPED, "cancelled while it was queued again")
+        return _after_requeue(evidence)
     if last.state == "finished":
         return State(STOPPED, "it is to be longer now")
     if last.ended:
         return State(STOPPED, last.error.partition(";")[0])
     if evidence.ended_as == "CANCELLED":
         return State(STOPPED, "cancelled before it had saved")
-    return State(DIED, _CAUSES.get(evidence.ended_as, ""))
+    return State(DIED, CAUSES.get(evidence.ended_as, ""))
+
+
+def _after_requeue(evidence: Evidence) -> State:
+    """A job that was queued again, is not in the queue any more, and has not told of another attempt since."""
+    said = evidence.log or ""
+    if evidence.ended_as in CAUSES:
+        return State(DIED, CAUSES[evidence.ended_as])
+    if _OWN_FAULT.match(said):
+        return State(FAILED, said)
+    if evidence.ended_as not in _QUIET_ENDS:
+        return State(DIED, f"it did not start again: {said or evidence.ended_as}")
+    return State(STOPPED, "cancelled while it was queued again")
 
 
 def _by_record(record: str) -> State:

@@ -1,9 +1,13 @@
 """What is left to do of a sweep, and how SLURM gets it: arrays of jobs, in the order of what they start from."""
 
+import logging
+import shlex
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
+from anycost import signals
+from anycost.attempts import Attempt, read_attempts
 from anycost.configuration.convert import load_config
 from anycost.configuration.schema import TrainConfig
 from anycost.configuration.stage_schema import PIPELINE, PipelineConfig
@@ -12,8 +16,10 @@ from anycost.files import atomic_write
 from anycost.runs import RunDir
 from anycost.stages.clock import whole_batches
 from anycost.sweeps import slurm
-from anycost.sweeps.record import Job, Submission, Sweep, append_submission, now, read_submissions
-from anycost.sweeps.script import LOGS, batch_script
+from anycost.sweeps.record import Job, Submission, Sweep, append_submission, now, read_submissions, spans_of
+from anycost.sweeps.script import LOGS, batch_script, working_folder
+
+log = logging.getLogger(__name__)
 
 
 def is_finished(sweep: Sweep, job: Job) -> bool:
@@ -30,17 +36,43 @@ def is_finished(sweep: Sweep, job: Job) -> bool:
 
 
 def in_slurm_queue(sweep: Sweep) -> dict[int, str]:
-    """Index of every job that waits or runs in SLURM's queue -> the id of its array task.
+    """Index of every job that waits or runs in SLURM's queue -> the id of its task, also of one submitted by hand.
 
     Jobs of another name are not this sweep's: a cluster that was set up anew counts from one again.
     """
-    submitted = [(index, slurm.task_id(entry.id, index)) for entry in read_submissions(sweep.folder)
-                 if entry.executor == "slurm" for index in entry.indices]
-    if not submitted:
+    submitted = {slurm.task_id(entry.id, index): index for entry in read_submissions(sweep.folder)
+                 if entry.executor == "slurm" for index in entry.indices}
+    by_hand = {last.slurm_job: job.index for job in sweep.jobs if (last := _unended(sweep, job)) and last.slurm_job}
+    if not (submitted or by_hand):
         return {}
-    known = slurm.queue({task.partition("_")[0] for _, task in submitted})
-    return {index: task for index, task in submitted
-            if task in known and known[task].active and known[task].name == sweep.name}
+    known = slurm.queue({task.partition("_")[0] for task in (*submitted, *by_hand)})
+    active = {task for task, entry in known.items() if entry.active}
+    named = {task for task in active.intersection(submitted) if known[task].name == sweep.name}
+    return {index: task for task, index in by_hand.items() if task in active - set(submitted)} | {
+        submitted[task]: task for task in named
+    }
+
+
+def _unended(sweep: Sweep, job: Job) -> Attempt | None:
+    """The last attempt of a job where it is at work or queued again, as far as its file knows."""
+    attempts = read_attempts(sweep.run_dir(job))
+    return attempts[-1] if attempts and (not attempts[-1].ended or attempts[-1].state == "requeued") else None
+
+
+def adopt_unrecorded(sweep: Sweep) -> None:
+    """Record tasks of this sweep that are in the queue and in none of its records.
+
+    They were submitted by hand, or by a command that SLURM did not answer in time, or that was killed meanwhile.
+    """
+    arrays = {entry.id for entry in read_submissions(sweep.folder) if entry.executor == "slurm"}
+    found: dict[str, list[int]] = {}
+    for task in slurm.tasks_named(sweep.name, working_folder(sweep)):
+        array, _, index = task.partition("_")
+        if array not in arrays and index.isdecimal() and int(index) in {job.index for job in sweep.jobs}:
+            found.setdefault(array, []).append(int(index))
+    for array, indices in found.items():
+        append_submission(sweep.folder, Submission(now(), "slurm", array, socket.gethostname(), indices))
+        log.info("job %s: in the queue already, as %s", spans_of(indices), array)
 
 
 def to_hand_out(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> list[Job]:
@@ -48,31 +80,67 @@ def to_hand_out(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> li
     return [job for job in jobs if job.index not in queued and not is_finished(sweep, job)]
 
 
-def submit_to_slurm(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> list[Submission]:
+def submit_to_slurm(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> Iterator[Submission]:
     """Submit `jobs` as one array per set of resources and of jobs they wait for; each run folder has its config.yaml.
 
     Jobs that others start from come first, and these wait for them (`afterok`). sbatch is asked beforehand whether it
     would take every script: one that is refused, or would wait for ever, is an error before anything is submitted.
     """
+    configs = _configs(sweep, jobs, queued)
+    check_scripts(sweep, jobs, configs)
+    tasks = dict(queued)
+    (sweep.folder / LOGS).mkdir(parents=True, exist_ok=True)
+    for members, after in _in_order(sweep, jobs, configs, tasks):
+        if number := signals.received():
+            signals.Stopped(number).leave()
+        script = batch_script(sweep, members, configs[members[0].index], after)
+        array = slurm.submit(script)
+        entry = Submission(now(), "slurm", array, socket.gethostname(), [job.index for job in members])
+        append_submission(sweep.folder, entry)
+        with atomic_write(sweep.folder / LOGS / f"{array}.sh", "w") as file:
+            file.write(script)
+        tasks |= {job.index: slurm.task_id(array, job.index) for job in members}
+        yield entry
+
+
+def prepare_for_slurm(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> list[str]:
+    """Write the batch scripts of `jobs` and submit none; the lines of shell that would, in their order."""
+    configs = _configs(sweep, jobs, queued)
+    check_scripts(sweep, jobs, configs)
+    tasks, lines = dict(queued), []
+    for number, (members, after) in enumerate(_in_order(sweep, jobs, configs, tasks)):
+        file = sweep.folder / LOGS / f"prepared_{number}.sh"
+        with atomic_write(file, "w") as script:
+            script.write(batch_script(sweep, members, configs[members[0].index]))
+        waits = f"--dependency=afterok:{':'.join(after)} --kill-on-invalid-dep=yes " if after else ""
+        lines.append(f"a{number}=$(sbatch --parsable {waits}{shlex.quote(str(file))})")
+        tasks |= {job.index: slurm.task_id(f"${{a{number}}}", job.index) for job in members}
+    return lines
+
+
+def check_scripts(sweep: Sweep, jobs: Sequence[Job], configs: dict[int, TrainConfig]) -> None:
+    """`SlurmError` where sbatch would refuse one of the arrays that `jobs` become with these configurations."""
+    for members, _ in _arrays(sweep, [(job, []) for job in jobs], configs):
+        slurm.test(batch_script(sweep, members, configs[members[0].index]))
+
+
+def _configs(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> dict[int, TrainConfig]:
     configs = {job.index: load_config(RunDir(sweep.run_dir(job)).config) for job in jobs}
     for job in jobs:
         origins_left(sweep, job, [*queued, *configs])
-    for members, _ in _arrays(sweep, [(job, []) for job in jobs], configs):
-        slurm.test(batch_script(sweep, members, configs[members[0].index]))
-    done, left, tasks = [], list(jobs), dict(queued)
-    (sweep.folder / LOGS).mkdir(parents=True, exist_ok=True)
+    return configs
+
+
+def _in_order(
+    sweep: Sweep, jobs: Sequence[Job], configs: dict[int, TrainConfig], tasks: dict[int, str]
+) -> Iterator[tuple[list[Job], list[str]]]:
+    """Arrays of `jobs`, and the ids of the tasks that each waits for; `tasks` gets those of an array from the caller
+    before the next is asked for."""
+    left = list(jobs)
     while left:
         for members, after in _ready(sweep, left, configs, tasks):
-            script = batch_script(sweep, members, configs[members[0].index], after)
-            array = slurm.submit(script)
-            entry = Submission(now(), "slurm", array, socket.gethostname(), [job.index for job in members])
-            append_submission(sweep.folder, entry)
-            with atomic_write(sweep.folder / LOGS / f"{array}.sh", "w") as file:
-                file.write(script)
-            done.append(entry)
-            tasks |= {job.index: slurm.task_id(array, job.index) for job in members}
+            yield members, after
             left = [job for job in left if job not in members]
-    return done
 
 
 def _ready(

@@ -1,6 +1,7 @@
 """Following the jobs of a sweep until none is left in SLURM's queue, without accounting and without a terminal."""
 
 import logging
+import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -52,13 +53,14 @@ def check_outcome(sweep: Sweep, jobs: Sequence[Job]) -> None:
         lines = [f"  job {job.index} ({sweep.label(job)}): {_reason(sweep, job, unfinished)}"
                  for job in unfinished.values()]
         raise UserError("\n".join([f"{len(unfinished)} of {len(jobs)} jobs did not finish:", *lines,
-                                   f"anycost sweep resubmit {sweep.folder} continues them"]))
+                                   f"anycost sweep resubmit {shlex.quote(str(sweep.folder))} continues them"]))
 
 
 def following(sweep: Sweep, what: str) -> str:
     """How people follow and cancel a sweep that this command does not wait for."""
-    return (f"{what}; follow them with\n  anycost sweep status {sweep.folder}\n"
-            f"cancel them with\n  anycost sweep cancel {sweep.folder}")
+    folder = shlex.quote(str(sweep.folder))
+    return (f"{what}; follow them with\n  anycost sweep status {folder}\n"
+            f"cancel them with\n  anycost sweep cancel {folder}")
 
 
 def _line(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> str:

@@ -14,6 +14,7 @@ it is tells the state of the job (measured with 22.05). `scontrol requeue` would
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -30,6 +31,11 @@ _PAUSES_SEC = (2.0, 5.0, 10.0)
 _PASSING = re.compile("contact|timed out|refused|standby|Zero Bytes|receive failure", re.IGNORECASE)
 """What a controller says, or is said to be, that is too busy to answer or starts anew."""
 _BY_HAND = "`anycost sweep resubmit`, or submitting it again, continues it"
+
+
+def restarted() -> bool:
+    """Whether SLURM has started this job before."""
+    return int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
 
 
 class _NotQueued(Exception):
@@ -69,6 +75,10 @@ def _check_progress(attempts: Attempts) -> None:
 def _queue_again(number: int, attempts: Attempts) -> None:
     """Ask SLURM, or submitit, to queue this job again; `_NotQueued` where that must not or cannot be."""
     job = slurm_job()
+    if job and str(128 + number) == os.environ.get(signals.REQUEUE_STATUS) and shutil.which("scontrol") is None:
+        _check_progress(attempts)
+        log.info("the batch script queues SLURM job %s again", job)
+        return
     facts = _facts(job) if job else {}
     needed = not job or _needs_requeue(facts)
     if not needed or facts.get("PreemptTime", "")[:1].isdigit():  # else it is None, or not there

@@ -19,11 +19,14 @@ from anycost.runs import RunDir
 from anycost.training.devices import check_devices
 from anycost.training.distributed import check_launcher, joined_processes, process_rank, started_elsewhere
 from anycost.training.report import report
-from anycost.training.requeue import end_stopped
+from anycost.training.requeue import end_stopped, restarted
 from anycost.training.stage_run import is_finished, train_stage
 
 log = logging.getLogger(__name__)
 
+_LOCK_PATIENCE_SEC = 180.0
+"""How long a job that SLURM started again waits for its folder: a server of files keeps the lock of a node that died
+until its lease is over (NFS 4: 90 s)."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def _run(config: TrainConfig, folder: RunDir) -> Result:
     check_launcher(config)
     with ExitStack() as stack:
         if process_rank() == 0:
-            stack.enter_context(folder.owned())
+            stack.enter_context(folder.owned(_LOCK_PATIENCE_SEC if restarted() else 0.0))
             if not _is_done(config, folder):
                 stack.enter_context(_attempt(folder))
             _keep_config(config, folder)
