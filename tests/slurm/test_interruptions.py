@@ -50,7 +50,7 @@ def test_time_limit_and_measurements(lab: Lab, reference: Reference, same: Same)
     os.kill(frozen, signal.SIGSTOP)
 
     measures = ["metrics=default", "metrics.names=[frechet]", "metrics.samples=4000", "metrics.every_kimg=0.4"]
-    image = ["cluster.container=[env,PATH=/nowhere]", f"cluster.python={sys.executable}"]
+    image = ["cluster.container=[env,'PATH=/nowhere']", f"cluster.python={sys.executable}"]
     measuring = lab.sweep("measuring", *measures, *image)
     (run,) = measuring.glob("stylegan2-*")
     lab.wait(lambda: (run / "metrics.csv").is_file() and "\n400,"  in (run / "metrics.csv").read_text(), "400 images")
@@ -66,8 +66,8 @@ def test_time_limit_and_measurements(lab: Lab, reference: Reference, same: Same)
     lab.wait(lambda: lab.queue().get(job) == "PENDING", "it is in the queue again")
     lab.run("scontrol", "update", f"JobId={job}", "TimeLimit=60")  # the rest need not come to its limit too
     lab.settle()
-    assert set(_ends(slow)[:-1]) == {"requeued"}
-    assert _ends(slow)[-1] == "finished"
+    assert set(_ends(slow)[:-1]) == {"requeued"}, lab.describe()
+    assert _ends(slow)[-1] == "finished", lab.describe()
     same(slow, reference(0))
     assert _ends(run) == ["requeued", "finished"]
     same(run, reference(0))

@@ -153,12 +153,16 @@ def _reference(
     opened: _Opened,
     device: "torch.device",
 ) -> Reference | None:
-    """The real images, checked, where a protocol needs them; for a generator at its own resolution only."""
+    """The real images, checked, where a protocol needs them; for a generator at its own resolution only.
+
+    But faces may be drawn at a higher one and brought down, as the lower outputs of larger generators learn them.
+    """
     needing = [one for one in chosen if one.reals != "none"]
     if not needing:
         return None
     data = _data_config(arguments, opened, needing[0].name)
-    if opened.generator is not None and data.resolution != opened.resolution:
+    drawn_larger = data.kind == "faces" and data.resolution > opened.resolution
+    if opened.generator is not None and data.resolution != opened.resolution and not drawn_larger:
         raise UserError(
             f"data.resolution={data.resolution} differs from the generator's {opened.resolution} px; leave it out, or "
             f"give data.resolution={opened.resolution} (lower outputs are architectures: full@{opened.resolution // 2})"

@@ -123,7 +123,7 @@ def _hours(table: str, others: Sequence[str], rate: float) -> str:
         hours = config.stage.kimg * 1000 * cost.operations / rate / _HOUR
         total += hours
         lines.append(f"| {row} | {config.stage.kimg:g} | {cost.operations / 1e9:.1f} | {hours:.0f} |")
-    return "\n".join([*lines, f"| all | | | {total:.0f} |"])
+    return "\n".join([*lines, f"| all that are counted | | | {total:.0f} |"])
 
 
 def _number(text: str, option: str) -> float:
