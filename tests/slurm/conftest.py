@@ -136,18 +136,14 @@ class Lab:
         return value
 
     def settle(self) -> None:
-        """Wait until the queue is empty; jobs that are queued again need not wait there for the usual seconds."""
+        """Wait until the queue is empty, and stays so for some seconds.
 
-        def empty() -> bool:
-            jobs = self.queue()
-            for job, state in jobs.items():
-                if state == "PENDING":
-                    self.run("scontrol", "update", f"JobId={job}", "StartTime=now", status=None)
-            return not jobs
+        Jobs that are queued again wait there for as long as SLURM lets them: one that is told to begin at once
+        (`StartTime=now`), in the second in which it was queued again, is taken for killed by its node, and lost.
+        """
 
         def settled() -> bool:
-            """Empty for some seconds: squeue does not list a job that is just being queued again."""
-            return all(empty() and time.sleep(1) is None for _ in range(5))
+            return all(not self.queue() and time.sleep(1) is None for _ in range(3))
 
         self.wait(settled, "the queue is empty", 400)
 
@@ -165,10 +161,10 @@ class Lab:
         return json.loads(self.anycost("sweep", "status", sweep, "format=json"))["jobs"]
 
     def describe(self) -> str:
-        """What people would look at: the queue, and the ends of what jobs printed."""
-        outputs = sorted(self.folder.rglob("*.out"))
-        ends = [f"--- {path}\n{path.read_text(errors='replace')[-1500:]}" for path in outputs]
-        return "\n".join([self.run("squeue", status=None), *ends])
+        """What people would look at: the queue, the ends of what jobs printed, and of what the daemons logged."""
+        outputs = [*sorted(self.folder.rglob("*.out")), *sorted((self.slurm / "log").glob("slurm*.log"))]
+        ends = [f"--- {path}\n{path.read_text(errors='replace')[-3000:]}" for path in outputs]
+        return "\n".join([self.run("squeue", "--states=all", status=None), *ends])
 
 
 @pytest.fixture(scope="session")
