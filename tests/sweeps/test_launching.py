@@ -144,6 +144,7 @@ def test_nothing_is_submitted_where_anything_is_wrong(
     assert re.search(message, error), error
     assert "Traceback" not in error
     assert not lab.scripts
+    assert not list(Path("logs").rglob("multirun.yaml")) or list(Path("logs").rglob("sweep.json"))
 
 
 def test_missing_slurm_is_said(lab: Lab, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:

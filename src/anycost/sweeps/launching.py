@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,16 +42,31 @@ def launch(loader: ConfigLoader, hydra_config: DictConfig, rows: Sequence[Sequen
     `executor` is `slurm` or `local`. Raises `UserError` for wrong rows, all of them in one message, with nothing
     submitted, and for jobs that failed.
     """
-    if executor == "slurm":
-        slurm.require_slurm()
-    composed = compose_all(loader, hydra_config, rows, executor)
+    with _nothing_left_behind(Path(OmegaConf.select(hydra_config, "hydra.sweep.dir"))):
+        if executor == "slurm":
+            slurm.require_slurm()
+        composed = compose_all(loader, hydra_config, rows, executor)
+        sweep, indices = record_sweep(composed, executor)
     options = composed[0].config.cluster
-    sweep, indices = record_sweep(composed, executor)
     jobs = [sweep.job(index) for index in indices]
     if options.prepare_only:
         prepare(sweep, jobs, executor)
     else:
         hand_out(sweep, jobs, executor, options.detach)
+
+
+@contextmanager
+def _nothing_left_behind(folder: Path) -> Iterator[None]:
+    """Remove the sweep's folder, which Hydra has made, where the block fails and no sweep is in it."""
+    try:
+        yield
+    except UserError:
+        left = list(folder.glob("*"))
+        if left and {path.name for path in left} <= {"multirun.yaml", ".lock"}:
+            for path in left:
+                path.unlink()
+            folder.rmdir()
+        raise
 
 
 def compose_all(
