@@ -100,7 +100,12 @@ def test_a_terminal_gets_a_table_that_fits(sweep: Path, folders: Any, capsys: py
 def test_a_finished_sweep_is_to_be_reported(tmp_path: Path, folders: Any, capsys: pytest.CaptureFixture) -> None:
     folders.write_sweep(tmp_path / "my sweep", [{}])
     folders.train(tmp_path / "my sweep" / "run-0", 20000, "finished")
-    assert main(["sweep", "status", str(tmp_path / "my sweep"), "watch=1"]) == 0, "nothing to watch"
+    command = ["sweep", "status", str(tmp_path / "my sweep"), "watch=1"]
+    assert main(command) == 0, "nothing to watch"
+    assert capsys.readouterr().out.splitlines()[-1] == "1 finished", "nothing to report either"
+    folders.append(tmp_path / "my sweep" / "run-0" / "metrics.jsonl",
+                   {"images": 20000, "metric": "frechet", "label": "full", "value": 2.0})  # fmt: skip
+    assert main(command) == 0
     assert capsys.readouterr().out.splitlines()[-2:] == ["1 finished", f"next: anycost report '{tmp_path}/my sweep'"]
 
 

@@ -16,6 +16,7 @@ from anycost.commands import main
 from anycost.configuration.convert import load_config
 from anycost.runs import RunDir, RunRecord
 from anycost.sweeps.record import Sweep, read_submissions, read_sweep, write_sweep
+from anycost.sweeps.status import sweep_status
 
 TINY = ["data=faces", "data.resolution=16", "data.batch_size=16", "model.channel_cap=8", "trainer=cpu",
         "schedule=paper", "features=embedded", "metrics=none", "callbacks=none", "cluster.detach=true"]
@@ -144,7 +145,7 @@ def test_nothing_is_submitted_where_anything_is_wrong(
     assert re.search(message, error), error
     assert "Traceback" not in error
     assert not lab.scripts
-    assert not list(Path("logs").rglob("multirun.yaml")) or list(Path("logs").rglob("sweep.json"))
+    assert not list(Path("logs").rglob("multirun.yaml"))
 
 
 def test_missing_slurm_is_said(lab: Lab, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,6 +189,15 @@ def test_same_command_hands_out_what_is_neither_finished_nor_in_the_queue(lab: L
     finish(swept(), 1)
     assert launched(*command) == 0
     assert [option(script, "array") for script in lab.scripts] == ["0-2", "0,2"]
+
+
+def test_a_finished_sweep_is_said_to_be_so(lab: Lab, capsys: pytest.CaptureFixture) -> None:
+    assert launched("stage=stylegan2", "cluster.prepare_only=true") == 0
+    finish(swept(), 0)
+    capsys.readouterr()
+    assert launched("stage=stylegan2") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "logs/train/multiruns/sweep is finished"
+    assert not lab.scripts
 
 
 def test_jobs_of_others_with_the_same_number_are_not_ours(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,6 +297,7 @@ def test_prepared_sweep_is_left_to_people(lab: Lab, capsys: pytest.CaptureFixtur
     (lab.folder / "unrecorded").write_text("\n".join(rows) + "\n")
     for array in (301, 302):
         (lab.folder / f"{array}.script").write_text("")
+    assert [job.state.name for job in sweep_status(swept().folder).jobs] == ["running", "missing", "running", "running"]
     assert launched(*command, "cluster.prepare_only=true") == 0
     assert "4 jobs, 0 finished, 3 in the queue, 1 to hand out" in capsys.readouterr().out
     assert [(entry.id, entry.indices) for entry in read_submissions(swept().folder)] == [("301", [2, 3]), ("302", [0])]

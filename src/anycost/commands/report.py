@@ -41,5 +41,5 @@ def main(arguments: Sequence[str]) -> int:
     written = write_report(runs, Path(config.output) if config.output else None)
     print(f"report:  {written.page}")
     print(f"records: {written.records} ({written.count} rows)")
-    print(f"figures: {len(written.figures)} files, PNG and PDF of each")
+    print(f"figures: {len({path.stem for path in written.figures})}, each as PNG and PDF")
     return 0

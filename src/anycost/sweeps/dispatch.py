@@ -56,7 +56,8 @@ def hand_out(sweep: Sweep, jobs: Sequence[Job], executor: str, detach: bool = Fa
         for entry in submit_to_slurm(sweep, chosen, queued):
             log.info("submitted job %s: %s", spans_of(entry.indices), f"{entry.id}_[{spans_of(entry.indices)}]")
     if detach:
-        log.info(following(sweep, f"{sweep.folder} is in the queue"))
+        at_work = bool(chosen or queued)
+        log.info(following(sweep, f"{sweep.folder} is in the queue") if at_work else f"{sweep.folder} is finished")
     else:
         wait_for(sweep, jobs)
 

@@ -13,8 +13,10 @@ from anycost.attempts import Attempt, read_attempts
 from anycost.files import lock_owner
 from anycost.sweeps.progress import Progress, tail
 from anycost.sweeps.record import Submission, Sweep, latest_submission, read_submissions
+from anycost.sweeps.script import LOGS, PREPARED
 from anycost.sweeps.slurm import QueuedJob, SlurmError, ended_states, queue, task_id
 from anycost.sweeps.states import CAUSES, DIED, FINISHED, STOPPED, Evidence, judge
+from anycost.sweeps.unrecorded import unrecorded
 
 _LAST_LINES = 8
 _WORDS = {
@@ -32,6 +34,7 @@ _WORDS = {
 def gather(sweep: Sweep, progress: Mapping[int, Progress]) -> tuple[dict[int, Evidence], str]:
     """The evidence of every job by its index, and one line why SLURM does not answer (empty where it does)."""
     submissions = read_submissions(sweep.folder)
+    submissions += _by_hand(sweep, submissions)
     attempts = {job.index: read_attempts(sweep.run_dir(job)) for job in sweep.jobs}
     entries, silence = _ask_queue(sweep, submissions, [runs[-1] for runs in attempts.values() if runs])
     owner = lock_owner(sweep.folder)
@@ -63,6 +66,16 @@ def log_file(sweep: Sweep, index: int, submission: Submission | None, attempts: 
         return sweep.folder / "local" / f"{index}.out"
     task = task_id(submission.id, index) if submission is not None else attempts[-1].slurm_job if attempts else ""
     return sweep.folder / "slurm" / f"{task}.out"
+
+
+def _by_hand(sweep: Sweep, submissions: Sequence[Submission]) -> list[Submission]:
+    """What people have submitted of a sweep that was prepared for them."""
+    if not any((sweep.folder / LOGS).glob(f"{PREPARED}*")):
+        return []
+    try:
+        return unrecorded(sweep, submissions)
+    except SlurmError:  # which is told where the rest of the queue is asked
+        return []
 
 
 def _ask_queue(

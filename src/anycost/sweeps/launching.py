@@ -22,7 +22,7 @@ from anycost.sweeps import slurm
 from anycost.sweeps.dispatch import hand_out, owned, prepare
 from anycost.sweeps.local import fair_threads
 from anycost.sweeps.record import SWEEP_FILE, Job, Sweep, read_sweep, telling, write_sweep
-from anycost.sweeps.submit import adopt_unrecorded, in_slurm_queue
+from anycost.sweeps.submit import adopt_unrecorded, check_scripts, in_slurm_queue
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def _nothing_left_behind(folder: Path) -> Iterator[None]:
         left = list(folder.glob("*"))
         if left and {path.name for path in left} <= {"multirun.yaml", ".lock"}:
             for path in left:
-                path.unlink()
+                path.unlink(missing_ok=True)
             folder.rmdir()
         raise
 
@@ -142,6 +142,9 @@ def record_sweep(composed: Sequence[Composed], executor: str) -> tuple[Sweep, li
         before = read_sweep(folder).jobs if (folder / SWEEP_FILE).exists() else []
         jobs, indices = _numbered(composed, before)
         sweep = Sweep(folder, _command(), jobs, cwd=str(Path.cwd()))
+        if executor == "slurm":  # what sbatch refuses leaves no sweep
+            configs = {index: job.config for job, index in zip(composed, indices, strict=True)}
+            check_scripts(sweep, [sweep.job(index) for index in indices], configs)
         write_sweep(sweep)
         if executor == "slurm":
             adopt_unrecorded(sweep)

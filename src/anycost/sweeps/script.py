@@ -17,6 +17,8 @@ from anycost.sweeps.record import Job, Sweep, spans_of
 
 LOGS = "slurm"
 """Folder of the batch scripts and of what jobs print, inside the sweep's."""
+PREPARED = "prepared_"
+"""How the names of scripts begin that people submit themselves."""
 
 
 def batch_script(sweep: Sweep, jobs: Sequence[Job], config: TrainConfig, after: Sequence[str] = ()) -> str:

@@ -17,7 +17,8 @@ from anycost.runs import RunDir
 from anycost.stages.clock import whole_batches
 from anycost.sweeps import slurm
 from anycost.sweeps.record import Job, Submission, Sweep, append_submission, now, read_submissions, spans_of
-from anycost.sweeps.script import LOGS, batch_script, working_folder
+from anycost.sweeps.script import LOGS, PREPARED, batch_script
+from anycost.sweeps.unrecorded import unrecorded
 
 log = logging.getLogger(__name__)
 
@@ -60,19 +61,10 @@ def _unended(sweep: Sweep, job: Job) -> Attempt | None:
 
 
 def adopt_unrecorded(sweep: Sweep) -> None:
-    """Record tasks of this sweep that are in the queue and in none of its records.
-
-    They were submitted by hand, or by a command that SLURM did not answer in time, or that was killed meanwhile.
-    """
-    arrays = {entry.id for entry in read_submissions(sweep.folder) if entry.executor == "slurm"}
-    found: dict[str, list[int]] = {}
-    for task in slurm.tasks_named(sweep.name, working_folder(sweep)):
-        array, _, index = task.partition("_")
-        if array not in arrays and index.isdecimal() and int(index) in {job.index for job in sweep.jobs}:
-            found.setdefault(array, []).append(int(index))
-    for array, indices in found.items():
-        append_submission(sweep.folder, Submission(now(), "slurm", array, socket.gethostname(), indices))
-        log.info("job %s: in the queue already, as %s", spans_of(indices), array)
+    """Record tasks of this sweep that are in the queue and in none of its records."""
+    for entry in unrecorded(sweep, read_submissions(sweep.folder)):
+        append_submission(sweep.folder, entry)
+        log.info("job %s: in the queue already, as %s", spans_of(entry.indices), entry.id)
 
 
 def to_hand_out(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> list[Job]:
@@ -109,7 +101,7 @@ def prepare_for_slurm(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str])
     check_scripts(sweep, jobs, configs)
     tasks, lines = dict(queued), []
     for number, (members, after) in enumerate(_in_order(sweep, jobs, configs, tasks)):
-        file = sweep.folder / LOGS / f"prepared_{number}.sh"
+        file = sweep.folder / LOGS / f"{PREPARED}{number}.sh"
         with atomic_write(file, "w") as script:
             script.write(batch_script(sweep, members, configs[members[0].index]))
         waits = f"--dependency=afterok:{':'.join(after)} --kill-on-invalid-dep=yes " if after else ""

@@ -63,7 +63,8 @@ def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def _cells(job: JobStatus) -> list[str]:
     """The texts of one row, in the order of the heads."""
     best, total = job.progress.best, job.progress.total_kimg
-    kimg = f"{job.progress.images / 1000:.1f}" + (f" / {total:g}" if total is not None else "")
+    digits = 1 if total is None or total >= 1 else 3
+    kimg = f"{job.progress.images / 1000:.{digits}f}" + (f" / {total:g}" if total is not None else "")
     stage = f" {job.progress.stage}" if "/" in job.progress.stage else ""
     # The reason of a failure has a column of its own, and SLURM's "None" is none.
     detail = "" if job.error or job.state.detail in ("", "None") else f" ({job.state.detail})"
@@ -110,6 +111,6 @@ def _further(status: SweepStatus) -> list[str]:
         lines.append(f"next: anycost sweep resubmit {folder} continues {spans_of(resumable)}")
     elif status.active:
         lines.append(f"next: anycost sweep status {folder} watch=30")
-    elif not resumable:
+    elif not resumable and any(job.progress.best for job in status.jobs):
         lines.append(f"next: anycost report {folder}")
     return lines

@@ -102,7 +102,8 @@ def _needs_requeue(facts: dict[str, str]) -> bool:
     if facts.get("BatchFlag") == "0":
         raise _NotQueued(f"{job} is an interactive allocation; the same command continues the run")
     if state != "RUNNING" and facts.get("Reason") != "TimeLimit":
-        raise _NotQueued(f"it was cancelled (job {job} is {state}); {_BY_HAND}")
+        how = "" if state in ("COMPLETING", "CANCELLED") else f" ({state})"
+        raise _NotQueued(f"it was cancelled{how}; {_BY_HAND}")
     if facts.get("Requeue") == "0":
         raise _NotQueued(f"job {job} was submitted with --no-requeue; {_BY_HAND}")
     return True
