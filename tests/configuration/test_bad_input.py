@@ -20,7 +20,8 @@ MESSAGES = {
     "experiment=official/ada_ch": "experiment does not exist; did you mean experiments?",
     "trainer.gpus=2": "trainer.gpus does not exist; trainer has accelerator, devices",
     "stage=ada_chh": "stage=ada_chh does not exist; did you mean ada_ch? Options: ada_ch, attributes, distill",
-    "experiments=official/ada": "experiments=official/ada does not exist; did you mean official/ada_ch?",
+    "experiments=official/ada": "experiments=official/ada does not exist; did you mean official/ada_ch? "
+    "Options: official/ada_ch, official/multires, official/stylegan2",
     "stage=ada_ch stage.kimg=abc": "stage.kimg: Value 'abc'",
     "trainer.devices=null": "trainer.devices cannot be null",
     "seed=1,2": "seed=1,2 has several values: add -m",

@@ -123,7 +123,8 @@ def test_every_job_is_ready_when_it_is_submitted(lab: Lab) -> None:
         (["trainer=ddp", "trainer.devices=2"], "accelerator=auto, but cluster.gpus_per_node=0: jobs would get no GPU"),
         (["stage=stylegan2,multires", "trainer.max_minutes=1"],
          "max_minutes=1 may end stylegan2-faces-r.* before it is finished, and other jobs start from it"),
-        (["cluster.partition=small"], "Requested node configuration is not available"),
+        (["cluster.partition=small"], r"Requested node configuration is not available\nthis is what job 0 asked for: "
+         r"trainer.num_nodes=1 trainer.devices=1 cluster.cpus_per_task=1 cluster.partition=small"),
         (["cluster.minutes=4"], "cluster.minutes=4 is too short .* take at least cluster.minutes=5"),
         (["resume=never"], "resume=never would start a job anew"),
         (["seed=0,0"], "the jobs #0 and #1 are the same run, stylegan2-faces-r"),

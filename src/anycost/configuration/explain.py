@@ -74,7 +74,8 @@ def _missing_option(error: MissingConfigException) -> str:
         return f"the configuration {option!r} does not exist"
     match = get_close_matches(option, options, n=1)
     hint = f"; did you mean {match[0]}?" if match else "."
-    return f"{group}={option} does not exist{hint} Options: {', '.join(options)}"
+    beside = [name for name in options if name.rpartition("/")[0] == option.rpartition("/")[0]]
+    return f"{group}={option} does not exist{hint} Options: {', '.join(beside or options)}"
 
 
 def _hydra(message: str) -> str:

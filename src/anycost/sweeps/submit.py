@@ -113,7 +113,24 @@ def prepare_for_slurm(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str])
 def check_scripts(sweep: Sweep, jobs: Sequence[Job], configs: dict[int, TrainConfig]) -> None:
     """`SlurmError` where sbatch would refuse one of the arrays that `jobs` become with these configurations."""
     for members, _ in _arrays(sweep, [(job, []) for job in jobs], configs):
-        slurm.test(batch_script(sweep, members, configs[members[0].index]))
+        config = configs[members[0].index]
+        try:
+            slurm.test(batch_script(sweep, members, config))
+        except slurm.SlurmError as error:
+            indices = spans_of([job.index for job in members])
+            raise slurm.SlurmError(f"{error}\nthis is what job {indices} asked for: {_asked(config)}") from error
+
+
+def _asked(config: TrainConfig) -> str:
+    """What decides whether a cluster has a place for a job, by the keys that change it."""
+    cluster, trainer = config.cluster, config.trainer
+    asked = {
+        "trainer.num_nodes": trainer.num_nodes, "trainer.devices": trainer.devices,
+        "cluster.cpus_per_task": cluster.cpus_per_task, "cluster.mem_gb": cluster.mem_gb,
+        "cluster.minutes": cluster.minutes, "cluster.partition": cluster.partition,
+        "cluster.constraint": cluster.constraint,
+    }  # fmt: skip
+    return " ".join(f"{key}={value}" for key, value in asked.items() if value is not None)
 
 
 def _configs(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> dict[int, TrainConfig]:
