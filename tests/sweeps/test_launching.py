@@ -307,7 +307,7 @@ def test_prepared_sweep_is_left_to_people(lab: Lab, capsys: pytest.CaptureFixtur
 def test_nodes_that_are_away_are_waited_for(lab: Lab, capsys: pytest.CaptureFixture) -> None:
     """sbatch's own test says the same of them as of nodes that do not exist."""
     assert launched("stage=stylegan2", "cluster.partition=away") == 0
-    assert "n[1-2] are down or drained, so it is submitted" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("n[1-2] are down or drained, so it is submitted") == 1
     assert len(lab.scripts) == 1
 
 
@@ -328,14 +328,15 @@ def test_a_finished_local_sweep_is_no_work(lab: Lab, capsys: pytest.CaptureFixtu
 
 
 def test_job_in_an_image_without_slurm_is_queued_again_by_its_script(lab: Lab) -> None:
-    """At the status of a task that was told to save (128 + USR1), and at no other."""
+    """At the status of a task that was told to save (128 + USR1), and at no other; not where it was cancelled."""
     assert launched("stage=stylegan2", "cluster.container=[env]", "cluster.python=python") == 0
     (script,) = lab.scripts
-    (lab.folder / "scontrol").write_text('#!/bin/sh\necho "$*"\n')
+    (lab.folder / "scontrol").write_text('#!/bin/sh\n[ $1 = -o ] && echo "JobState=$STATE Reason=None" || echo "$*"\n')
     (lab.folder / "srun").write_text('#!/bin/sh\nexit $((ANYCOST_REQUEUE_STATUS + MORE))\n')
     (lab.folder / "srun").chmod(0o755)
-    for more, said in ((0, "requeue 9_4\n"), (-138, ""), (5, "")):
-        task = {**os.environ, "SLURM_ARRAY_JOB_ID": "9", "SLURM_ARRAY_TASK_ID": "4", "MORE": str(more)}
+    ends = ((0, "RUNNING", "requeue 9_4\n"), (0, "CANCELLED", ""), (-138, "RUNNING", ""), (5, "RUNNING", ""))
+    for more, state, said in ends:
+        task = {**os.environ, "SLURM_ARRAY_JOB_ID": "9", "SLURM_ARRAY_TASK_ID": "4", "MORE": str(more), "STATE": state}
         done = subprocess.run(["bash", "-c", script], env=task, capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (138 + more, said)
 

@@ -18,6 +18,7 @@ from anycost.configuration.lineage import dependencies, rows_meant
 from anycost.configuration.schema import TrainConfig
 from anycost.data.location import picture_path
 from anycost.errors import UserError
+from anycost.runs import RunDir
 from anycost.sweeps import slurm
 from anycost.sweeps.dispatch import hand_out, owned, prepare
 from anycost.sweeps.local import fair_threads
@@ -100,7 +101,7 @@ def _compose(
         check_cluster(config)
         if uses_gpus(config):  # a node whose GPU does not answer is an error, no slow training
             config.trainer.accelerator = "gpu"
-    else:
+    if executor == "local" or config.data.path is None:
         picture_path(config.data)
     if config.trainer.threads is None:  # the same in every attempt, for the sake of exactness
         config.trainer.threads = config.cluster.cpus_per_task if executor == "slurm" else fair_threads(config, jobs)
@@ -177,7 +178,8 @@ def _numbered(composed: Sequence[Composed], before: Sequence[Job]) -> tuple[list
 def _check_whole(origins: Sequence[tuple[TrainConfig, Path]]) -> None:
     """A run that a clock ends may leave less than it was to train, and whatever starts from it would not know."""
     for config, folder in origins:
-        if config.trainer.max_minutes is not None:
+        record = RunDir(folder).read_record()
+        if config.trainer.max_minutes is not None and not (record and record.state == "finished"):
             raise UserError(f"trainer.max_minutes={config.trainer.max_minutes:g} may end {folder.name} before it is "
                             "finished, and other jobs start from it; leave it out, or shorten stage.kimg")
 

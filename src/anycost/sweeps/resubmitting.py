@@ -79,9 +79,9 @@ def resubmit(
     """Hand out `jobs`; new `settings` are written into their config.yaml and into sweep.json."""
     sweep = status.sweep
     indices = [job.job.index for job, _ in jobs]
+    if executor == "slurm":
+        check_scripts(sweep, [job.job for job, _ in jobs], {job.job.index: config for job, config in jobs})
     if settings:
-        if executor == "slurm":  # what sbatch refuses must not stay in the files
-            check_scripts(sweep, [job.job for job, _ in jobs], {job.job.index: config for job, config in jobs})
         with owned(sweep.folder):
             recorded = [_recorded(job, settings) if job.index in indices else job for job in sweep.jobs]
             sweep = replace(sweep, jobs=recorded)

@@ -67,8 +67,12 @@ def task_line(folder: Path, cluster: ClusterConfig) -> str:
 _SAVED = 128 + signal.SIGUSR1
 _ASK = f"export {REQUEUE_STATUS}={_SAVED}"
 _QUEUE_AGAIN = f"""status=$?
-# An image rarely has SLURM's commands: a task that was told to save, and did, is queued again out here.
-if [ $status = {_SAVED} ]; then scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"; fi
+# An image rarely has SLURM's commands: a task that was told to save, and did, is queued again out here. Not one that
+# was cancelled, which this would bring back to life.
+job="${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"
+if [ $status = {_SAVED} ] && scontrol -o show job "$job" | grep -Eq "JobState=RUNNING|Reason=TimeLimit"; then
+    scontrol requeue "$job"
+fi
 exit $status"""
 
 

@@ -75,12 +75,9 @@ def to_hand_out(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> li
 def submit_to_slurm(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> Iterator[Submission]:
     """Submit `jobs` as one array per set of resources and of jobs they wait for; each run folder has its config.yaml.
 
-    Jobs that others start from come first, and these wait for them (`afterok`). sbatch is asked beforehand whether it
-    would take every script: one that is refused, or would wait for ever, is an error before anything is submitted.
+    Jobs that others start from come first, and these wait for them (`afterok`). `check_scripts` comes before.
     """
-    configs = _configs(sweep, jobs, queued)
-    check_scripts(sweep, jobs, configs)
-    tasks = dict(queued)
+    configs, tasks = _configs(sweep, jobs, queued), dict(queued)
     (sweep.folder / LOGS).mkdir(parents=True, exist_ok=True)
     for members, after in _in_order(sweep, jobs, configs, tasks):
         if number := signals.received():
@@ -97,9 +94,7 @@ def submit_to_slurm(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -
 
 def prepare_for_slurm(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str]) -> list[str]:
     """Write the batch scripts of `jobs` and submit none; the lines of shell that would, in their order."""
-    configs = _configs(sweep, jobs, queued)
-    check_scripts(sweep, jobs, configs)
-    tasks, lines = dict(queued), []
+    configs, tasks, lines = _configs(sweep, jobs, queued), dict(queued), []
     for number, (members, after) in enumerate(_in_order(sweep, jobs, configs, tasks)):
         file = sweep.folder / LOGS / f"{PREPARED}{number}.sh"
         with atomic_write(file, "w") as script:
@@ -111,7 +106,10 @@ def prepare_for_slurm(sweep: Sweep, jobs: Sequence[Job], queued: dict[int, str])
 
 
 def check_scripts(sweep: Sweep, jobs: Sequence[Job], configs: dict[int, TrainConfig]) -> None:
-    """`SlurmError` where sbatch would refuse one of the arrays that `jobs` become with these configurations."""
+    """`SlurmError` where sbatch would refuse one of the arrays that `jobs` become with these configurations.
+
+    Asked before anything is written or submitted, so that all is done or nothing.
+    """
     for members, _ in _arrays(sweep, [(job, []) for job in jobs], configs):
         config = configs[members[0].index]
         try:
