@@ -127,6 +127,15 @@ class Lab:
         """Send what SLURM sends before a time limit, to the steps of a job."""
         self.run("scancel", f"--signal={name}", job)
 
+    def pending(self, pid: int, number: int) -> bool:
+        """Whether a signal waits for a process that is stopped."""
+        try:
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        except OSError:
+            return False
+        status = dict(line.split(":", 1) for line in lines if ":" in line)
+        return bool((int(status["SigPnd"], 16) | int(status["ShdPnd"], 16)) & 1 << number - 1)
+
     def wait(self, condition: Callable[[], Any], what: str, seconds: float = 240) -> Any:
         """The first true value of `condition`."""
         end = time.monotonic() + seconds

@@ -32,12 +32,6 @@ def _array(sweep: Path) -> str:
     return (sweep / "submissions.jsonl").read_text().split('"id": "')[1].split('"')[0]
 
 
-def _pending(pid: int, number: int) -> bool:
-    """Whether a signal waits for a process."""
-    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
-    return bool((int(lines["SigPnd"], 16) | int(lines["ShdPnd"], 16)) & 1 << number - 1)
-
-
 def test_time_limit_and_measurements(lab: Lab, reference: Reference, same: Same) -> None:
     """A job of two minutes comes to its limit, frozen meanwhile; another is told to stop while it measures.
 
@@ -58,7 +52,7 @@ def test_time_limit_and_measurements(lab: Lab, reference: Reference, same: Same)
     lab.wait(lambda: _ended(run), "the job that measures is queued again")
     assert _ends(run)[0] == "requeued"
 
-    lab.wait(lambda: _ended(slow) or _pending(frozen, signal.SIGUSR1), "the time is nearly up", 120)
+    lab.wait(lambda: _ended(slow) or lab.pending(frozen, signal.SIGUSR1), "the time is nearly up", 120)
     if not _ended(slow):
         os.kill(frozen, signal.SIGCONT)
     lab.wait(lambda: _ended(slow), "the job whose time is nearly up has saved")

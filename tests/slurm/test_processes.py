@@ -1,5 +1,7 @@
 """Data-parallel jobs on a real SLURM: two tasks of one machine, two machines, by srun and without it."""
 
+import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,7 +80,13 @@ def test_by_hand(lab: Lab, reference: Reference, same: Same) -> None:
     lab.anycost("train", "-m", "hydra/launcher=slurm", "cluster.prepare_only=true", "run=array", *lab.tiny())
     runs = lab.folder / "logs" / "train" / "runs"
     lab.wait_for_work(runs / "plain")
+    preempted = read_attempts(runs / "plain")[-1].pid
+    os.kill(preempted, signal.SIGSTOP)  # so that it is not finished before it must make way
     lab.batch("urgent", "sleep 1", options=["--nodelist=n2", "--exclusive"])
+    told = lambda: any(_ends(runs / "plain")) or lab.pending(preempted, signal.SIGTERM)  # noqa: E731
+    lab.wait(told, "the preempted job is told to end, which may also wake it", 30)
+    if not any(_ends(runs / "plain")):
+        os.kill(preempted, signal.SIGCONT)
     lab.wait(lambda: any(_ends(runs / "plain")), "the preempted job has saved")
     lab.run("sbatch", "--array=0", SCRIPTS / "array.sbatch", lab.multirun("array"))
     lab.batch("nodes", f"{train} trainer.num_nodes=2 run=nodes", options=["--nodes=2"])
